@@ -1,0 +1,1 @@
+//! The agent: produce, fetch and the Kafka protocol.

@@ -1,0 +1,1 @@
+//! Shards and their fold, the catalog, followers, checkpoints, leases.

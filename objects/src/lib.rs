@@ -1,0 +1,1 @@
+//! Object stores by URL: durable puts, retry, hedging, page cache.

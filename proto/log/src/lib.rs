@@ -1,0 +1,1 @@
+//! Formats that outlive a process: shard-log entries, segments, checkpoint rows.
