@@ -1,1 +1,13 @@
-//! Shards and their fold, the catalog, followers, checkpoints, leases.
+//! The metadata of a cluster: shards and their fold, the catalog, followers, checkpoints, leases.
+//!
+//! Layers, from pure to driven: [`keys`] (where things lie), [`shard`] (the fold), then `follow`, `catalog`, `checkpoint` and
+//! `lease`, which move bytes between the fold and a [`siltstone_store::Store`].
+
+pub mod ambient;
+pub mod catalog;
+pub mod checkpoint;
+pub mod follow;
+pub mod keys;
+pub mod lease;
+pub mod rows;
+pub mod shard;

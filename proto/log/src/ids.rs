@@ -21,6 +21,30 @@ pub struct PartitionId {
     pub index: u32,
 }
 
+/// A place in a shard's log: the stamp of the commit that appended the entry (10 bytes), and which of its entries in this
+/// shard it is (2 bytes). Ordered as bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub [u8; 12]);
+
+impl Position {
+    /// Before every entry.
+    pub const ZERO: Position = Position([0; 12]);
+
+    /// Entry `index` of the commit with this stamp.
+    pub fn new(stamp: [u8; 10], index: u16) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..10].copy_from_slice(&stamp);
+        bytes[10..].copy_from_slice(&index.to_be_bytes());
+        Position(bytes)
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A shard of the metadata, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);

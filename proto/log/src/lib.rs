@@ -1,8 +1,24 @@
-//! The formats that outlive a process: ids, shard-log entries, segments, checkpoint rows.
+//! The formats that outlive a process: ids, shard-log entries, segments, checkpoint rows, the catalog.
 //!
 //! Each format has one module with a byte table, a version, and limits. Decoding never panics and never allocates by a count
 //! that the bytes at hand can't hold. docs/formats holds the same tables for readers.
 
+mod catalog;
+mod codec;
+mod entry;
+mod head;
 mod ids;
+mod row;
+mod segment;
 
-pub use ids::{PartitionId, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of};
+pub use catalog::{
+    CatalogEntry, ClusterRow, Configs, RegistrationRow, TopicRow, decode_configs, encode_configs,
+};
+pub use codec::FormatError;
+pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
+pub use head::{Expired, ShardHead};
+pub use ids::{PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of};
+pub use row::{
+    ChunkRow, Extent, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow, decode_extents, encode_extents,
+};
+pub use segment::{Footer, FooterBlock, TRAILER_BYTES};

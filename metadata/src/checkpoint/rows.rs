@@ -1,0 +1,254 @@
+//! Writing rows and extent chunks.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use siltstone_log::{
+    ChunkRow, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId, decode_extents,
+    encode_extents,
+};
+use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot};
+use tokio::time::Instant;
+
+use super::{Candidate, CheckpointError, Checkpointer};
+use crate::follow::FollowError;
+use crate::follow::row as read_row;
+use crate::keys::{extent_chunk, partition_row, parts};
+use crate::lease::Held;
+use crate::shard::FoldExtent;
+
+/// Extents in a chunk, at most: some 40 kB.
+pub const EXTENTS_PER_CHUNK: usize = 500;
+/// A transaction is sent once it has so many bytes; a single partition may exceed it, within the store's limit.
+const COMMIT_BYTES: usize = 700_000;
+/// Extents of one partition that go into one transaction.
+const EXTENTS_PER_COMMIT: usize = 20 * EXTENTS_PER_CHUNK;
+/// Partitions whose state is copied out at a time.
+const GROUP: usize = 256;
+
+/// What a round found at its beginning.
+struct Work {
+    position: Position,
+    head: ShardHead,
+    partitions: Vec<PartitionId>,
+    topics: BTreeSet<TopicId>,
+}
+
+/// A partition's state, copied out at one position of the shard.
+struct Copied {
+    id: PartitionId,
+    row: PartitionRow,
+    extents: Vec<FoldExtent>,
+}
+
+/// A transaction being filled.
+#[derive(Default)]
+struct Batch {
+    reads: Vec<KeyRange>,
+    mutations: Vec<Mutation>,
+    bytes: usize,
+    done: Vec<PartitionId>,
+}
+
+impl Checkpointer {
+    /// Writes the rows of everything that changed up to now. `None`: the shard is not loaded.
+    pub(super) async fn write_rows(&mut self, held: &Held) -> Result<Option<Candidate>, CheckpointError> {
+        let at = Instant::now();
+        let work = self.shard.checkpoint_view(|state, dirty, _| Work {
+            position: state.position(),
+            head: state.head().clone(),
+            partitions: dirty.partitions.keys().copied().collect(),
+            topics: dirty.topics.clone(),
+        });
+        let Some(work) = work else { return Ok(None) };
+        for group in work.partitions.chunks(GROUP) {
+            self.write_group(held, group).await?;
+        }
+        self.clear_topics(held, &work.topics, work.position).await?;
+        Ok(Some(Candidate { at, position: work.position, head: work.head }))
+    }
+
+    async fn write_group(&self, held: &Held, group: &[PartitionId]) -> Result<(), CheckpointError> {
+        self.shard.load(group).await?;
+        let copied = self.shard.checkpoint_view(|state, _, _| {
+            let copy = |id: &PartitionId| {
+                let partition = state.partition(*id)?;
+                let row = PartitionRow { horizon: state.position(), ..partition.row().clone() };
+                Some(Copied { id: *id, row, extents: partition.extents().iter().copied().collect() })
+            };
+            (state.position(), group.iter().filter_map(copy).collect::<Vec<_>>())
+        });
+        let Some((horizon, copied)) = copied else { return Ok(()) };
+        let mut rest = copied.into_iter().peekable();
+        while rest.peek().is_some() {
+            let snapshot = self.store.0.snapshot().await?;
+            if !held.holds(snapshot.as_ref()).await? {
+                return Err(CheckpointError::LeaseLost);
+            }
+            let mut batch = Batch { reads: held.reads(), mutations: vec![held.beat()], ..Batch::default() };
+            while batch.bytes < COMMIT_BYTES
+                && let Some(copied) = rest.next()
+            {
+                self.add(held, &mut batch, snapshot.as_ref(), copied).await?;
+            }
+            let Batch { reads, mutations, done, .. } = batch;
+            let commit =
+                Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
+            self.store.0.commit(commit).await?;
+            self.shard.checkpointed(&done, &BTreeSet::new(), horizon);
+        }
+        Ok(())
+    }
+
+    /// Adds a partition's row and the extents that its old row doesn't have.
+    async fn add(
+        &self,
+        held: &Held,
+        batch: &mut Batch,
+        snapshot: &dyn Snapshot,
+        copied: Copied,
+    ) -> Result<(), CheckpointError> {
+        let shard = self.shard.id();
+        let Copied { id, mut row, extents } = copied;
+        let old = read_row(snapshot, shard, id, row.horizon).await?;
+        let prefix = partition_row::prefix(shard, id);
+        batch.reads.push(parts::range(&prefix));
+        let old = old.unwrap_or_default();
+        if old.horizon >= row.horizon {
+            return Ok(());
+        }
+        compare(shard, id, &old, &extents)?;
+        let mut new: Vec<Extent> =
+            extents.iter().filter(|held| held.position > old.horizon).map(|held| held.extent).collect();
+        // More than a transaction takes goes ahead in transactions of its own: nobody looks there before the row says so.
+        while new.len() > EXTENTS_PER_COMMIT {
+            let ahead: Vec<Extent> = new.drain(..EXTENTS_PER_COMMIT).collect();
+            self.write_ahead(held, id, &ahead).await?;
+        }
+        row.last_chunk = old.last_chunk;
+        if let Some(chunk) = old.last_chunk
+            && !new.is_empty()
+            && chunk.extents as usize + new.len() <= EXTENTS_PER_CHUNK
+        {
+            let key = extent_chunk::key(shard, id, chunk.base);
+            batch.reads.push(KeyRange::key(key.clone()));
+            if let Some(bytes) = snapshot.get(&key).await? {
+                let mut whole =
+                    decode_extents(&bytes).map_err(|error| corrupt(shard, row.horizon, id, error))?;
+                whole.append(&mut new);
+                new = whole;
+            }
+        }
+        for chunk in new.chunks(EXTENTS_PER_CHUNK) {
+            let value: Bytes = encode_extents(chunk).into();
+            batch.bytes += value.len();
+            batch.mutations.push(Mutation::Set { key: extent_chunk::key(shard, id, chunk[0].base), value });
+            row.last_chunk = Some(ChunkRow { base: chunk[0].base, extents: chunk.len() as u32 });
+        }
+        if row.log_start > old.log_start {
+            self.clear_trimmed(batch, snapshot, id, row.log_start).await?;
+        }
+        let value: Bytes = row.encode().into();
+        batch.bytes += value.len();
+        parts::set(&mut batch.mutations, &prefix, &value);
+        batch.done.push(id);
+        Ok(())
+    }
+
+    async fn write_ahead(
+        &self,
+        held: &Held,
+        id: PartitionId,
+        extents: &[Extent],
+    ) -> Result<(), CheckpointError> {
+        let snapshot = self.store.0.snapshot().await?;
+        if !held.holds(snapshot.as_ref()).await? {
+            return Err(CheckpointError::LeaseLost);
+        }
+        let shard = self.shard.id();
+        let set = |chunk: &[Extent]| Mutation::Set {
+            key: extent_chunk::key(shard, id, chunk[0].base),
+            value: encode_extents(chunk).into(),
+        };
+        let mutations = extents.chunks(EXTENTS_PER_CHUNK).map(set).collect();
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads: held.reads(),
+            mutations,
+            ..Commit::default()
+        };
+        self.store.0.commit(commit).await?;
+        Ok(())
+    }
+
+    /// Clears the chunks that lie wholly before the log start.
+    async fn clear_trimmed(
+        &self,
+        batch: &mut Batch,
+        snapshot: &dyn Snapshot,
+        id: PartitionId,
+        log_start: i64,
+    ) -> Result<(), CheckpointError> {
+        let shard = self.shard.id();
+        let limit = RangeLimit { entries: 1, reverse: true, ..RangeLimit::default() };
+        let range = extent_chunk::between(shard, id, 0, log_start);
+        if let Some((key, _)) = snapshot.range(&range, limit).await?.entries.pop() {
+            batch.mutations.push(Mutation::ClearRange { range: KeyRange { begin: range.begin, end: key } });
+        }
+        Ok(())
+    }
+
+    /// Clears what is left of deleted topics.
+    async fn clear_topics(
+        &self,
+        held: &Held,
+        topics: &BTreeSet<TopicId>,
+        horizon: Position,
+    ) -> Result<(), CheckpointError> {
+        let shard = self.shard.id();
+        for topic in topics {
+            let snapshot = self.store.0.snapshot().await?;
+            if !held.holds(snapshot.as_ref()).await? {
+                return Err(CheckpointError::LeaseLost);
+            }
+            let ranges = [partition_row::of_topic(shard, *topic), extent_chunk::of_topic(shard, *topic)];
+            let mutations = ranges.into_iter().map(|range| Mutation::ClearRange { range }).collect();
+            let commit = Commit {
+                read_version: Some(snapshot.version()),
+                reads: held.reads(),
+                mutations,
+                ..Commit::default()
+            };
+            self.store.0.commit(commit).await?;
+            self.shard.checkpointed(&[], &BTreeSet::from([*topic]), horizon);
+        }
+        Ok(())
+    }
+}
+
+fn corrupt(
+    shard: ShardId,
+    position: Position,
+    id: PartitionId,
+    error: impl std::fmt::Display,
+) -> CheckpointError {
+    let reason = format!("extents of {id:?}: {error}");
+    CheckpointError::Follow(FollowError::Halted { shard, position, reason })
+}
+
+/// S7: the old row was folded by whoever wrote it; if this agent holds the extent at which it ended, the digests must agree.
+fn compare(
+    shard: ShardId,
+    id: PartitionId,
+    old: &PartitionRow,
+    held: &[FoldExtent],
+) -> Result<(), CheckpointError> {
+    let same_end = held.iter().find(|held| held.extent.end() == old.next);
+    match same_end {
+        Some(held) if held.digest != old.digest => Err(CheckpointError::Differs(format!(
+            "S7: shard {}: the fold of {id:?} differs from its row at offset {}",
+            shard.0, old.next
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading a shard from the store: rows, floor and log, all at one version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use siltstone_log::{
+    Entry, FormatError, PartitionId, PartitionRow, Position, RegistrationId, ShardHead, ShardId, TopicId,
+};
+use siltstone_store::{RangeLimit, Snapshot, StoreError};
+
+use crate::keys::{partition_row, parts, shard_floor, shard_head, shard_log, shard_voids};
+use crate::shard::{Applied, Effect, MAX_LEVEL, PartitionState, ShardState};
+
+/// Bytes of log read at a time.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Why a shard could not be read on.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FollowError {
+    /// The store did not answer; try again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An entry or row can't be read or folded by this program. The shard halts here; an upgrade or an operator must help.
+    #[error("shard {shard:?} halts at {position:?}: {reason}")]
+    Halted {
+        /// The shard.
+        shard: ShardId,
+        /// The last position that could be folded.
+        position: Position,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What became of an entry of the own registration.
+#[derive(Debug, Clone)]
+pub enum OwnOutcome {
+    /// The entry with this counter was folded.
+    Folded {
+        /// Its counter.
+        counter: u64,
+        /// What it did.
+        effect: Effect,
+    },
+    /// The registration has ended in this shard.
+    Ended,
+}
+
+/// What folding some entries brought to light.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    pub(super) outcomes: Vec<OwnOutcome>,
+    /// Partitions with new state.
+    pub(super) touched: BTreeSet<PartitionId>,
+    /// Partitions whose rows are behind, and the last entry that changed them.
+    pub(super) dirty: BTreeMap<PartitionId, Position>,
+    pub(super) deleted: BTreeSet<TopicId>,
+}
+
+/// The part of a shard that every page is read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) floor: Position,
+    pub(super) voids: BTreeSet<Position>,
+}
+
+/// One page of a shard's log.
+pub(super) struct LogPage {
+    pub(super) entries: Vec<(Position, Entry)>,
+    pub(super) more: bool,
+}
+
+fn halted(shard: ShardId, position: Position, reason: impl ToString) -> FollowError {
+    FollowError::Halted { shard, position, reason: reason.to_string() }
+}
+
+pub(super) async fn frame(snapshot: &dyn Snapshot, shard: ShardId) -> Result<Frame, FollowError> {
+    let floor = snapshot.get(&shard_floor::key(shard)).await?;
+    let voids = snapshot.get(&shard_voids::key(shard)).await?;
+    let floor = shard_floor::decode(floor.as_deref())
+        .ok_or_else(|| halted(shard, Position::ZERO, "the floor's value is not a position"))?;
+    let voids = shard_voids::decode(voids.as_deref())
+        .ok_or_else(|| halted(shard, floor, "the list of void entries can't be read"))?;
+    Ok(Frame { floor, voids })
+}
+
+/// The next entries behind `from`, without voided ones.
+pub(super) async fn page(
+    snapshot: &dyn Snapshot,
+    shard: ShardId,
+    from: Position,
+    frame: &Frame,
+) -> Result<LogPage, FollowError> {
+    let limit = RangeLimit { bytes: PAGE_BYTES, ..RangeLimit::default() };
+    let page = snapshot.range(&shard_log::after(shard, from), limit).await?;
+    let mut entries = Vec::with_capacity(page.entries.len());
+    let mut last = from;
+    for (key, value) in &page.entries {
+        let at =
+            shard_log::position(key).ok_or_else(|| halted(shard, last, "a key of the log is malformed"))?;
+        last = at;
+        if frame.voids.contains(&at) {
+            continue;
+        }
+        let entry = Entry::decode(value).map_err(|error| halted(shard, at, error))?;
+        entries.push((at, entry));
+    }
+    Ok(LogPage { entries, more: page.more })
+}
+
+/// Folds entries into `state`.
+///
+/// # Errors
+/// [`FollowError::Halted`] if the shard's feature level goes beyond this program's; entries up to there are folded.
+pub(super) fn fold(
+    state: &mut ShardState,
+    entries: &[(Position, Entry)],
+    own: RegistrationId,
+    folded: &mut Folded,
+) -> Result<(), FollowError> {
+    for (position, entry) in entries {
+        let Applied { effect, touched } = state.apply(*position, entry);
+        if state.head().level > MAX_LEVEL {
+            let reason = format!("feature level {} is beyond this program's {MAX_LEVEL}", state.head().level);
+            return Err(halted(state.id(), *position, reason));
+        }
+        match entry {
+            Entry::Append(append) if append.registration == own => {
+                folded.outcomes.push(OwnOutcome::Folded { counter: append.counter, effect });
+            }
+            Entry::Ended { registration } if *registration == own => folded.outcomes.push(OwnOutcome::Ended),
+            Entry::Deleted { topic } => {
+                folded.deleted.insert(*topic);
+                folded.dirty.retain(|partition, _| partition.topic != *topic);
+            }
+            _ => {}
+        }
+        if matches!(entry, Entry::Append(_) | Entry::Trim { .. }) {
+            folded.dirty.extend(touched.iter().map(|partition| (*partition, *position)));
+        }
+        folded.touched.extend(touched);
+    }
+    Ok(())
+}
+
+/// Loads a shard with these partitions as of the snapshot: head and rows as of the floor, then the whole log behind it.
+pub(super) async fn load(
+    snapshot: &dyn Snapshot,
+    shard: ShardId,
+    shards: u16,
+    partitions: &BTreeSet<PartitionId>,
+    own: RegistrationId,
+) -> Result<(ShardState, Frame, Folded), FollowError> {
+    let frame = frame(snapshot, shard).await?;
+    let head = match parts::get(snapshot, &shard_head::prefix(shard)).await? {
+        Some(bytes) => ShardHead::decode(&bytes).map_err(|error| halted(shard, frame.floor, error))?,
+        None => ShardHead { level: crate::shard::MIN_LEVEL, ..ShardHead::default() },
+    };
+    let mut state = ShardState::new(shard, shards, frame.floor, head);
+    for partition in partitions {
+        let row = row(snapshot, shard, *partition, frame.floor).await?;
+        let expired = state.head().expired;
+        state.insert(*partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
+    }
+    let mut folded = Folded::default();
+    loop {
+        let page = page(snapshot, shard, state.position(), &frame).await?;
+        fold(&mut state, &page.entries, own, &mut folded)?;
+        if !page.more {
+            break;
+        }
+    }
+    let gone: Vec<_> =
+        state.partitions().keys().filter(|partition| !state.exists(**partition)).copied().collect();
+    gone.into_iter().for_each(|partition| state.evict(partition));
+    Ok((state, frame, folded))
+}
+
+/// The row of a partition; none if nothing was written for it yet.
+pub(crate) async fn row(
+    snapshot: &dyn Snapshot,
+    shard: ShardId,
+    partition: PartitionId,
+    floor: Position,
+) -> Result<Option<PartitionRow>, FollowError> {
+    let Some(bytes) = parts::get(snapshot, &partition_row::prefix(shard, partition)).await? else {
+        return Ok(None);
+    };
+    let row = PartitionRow::decode(&bytes);
+    row.map(Some).map_err(|error: FormatError| halted(shard, floor, format!("row of {partition:?}: {error}")))
+}

@@ -1,0 +1,17 @@
+//! Following: an agent's view of the shards, kept up to date from their logs (design, sections 3 and 5).
+//!
+//! A [`Shard`] is loaded from rows and log, then read on as the log grows. Watches and pokes only say when to look; what is there is always
+//! read. Every page of the log is read together with the floor and the voided entries at the same version.
+//!
+//! Guarantees: what [`Shard::read`] shows is the fold of a prefix of the shard's log (S7); after [`Shard::fresh`] that prefix
+//! holds everything that was committed before the call (S6); a shard that could not be confirmed for [`STALE_AFTER`] or that
+//! can't be folded answers with an error, and nothing else on the agent suffers.
+
+mod load;
+mod shard;
+mod wait;
+
+pub(crate) use load::row;
+pub use load::{FollowError, OwnOutcome};
+pub use shard::{Dirty, Followers, Outcomes, STALE_AFTER, Shard, ShardError};
+pub use wait::Subscription;

@@ -1,0 +1,74 @@
+//! Waiting for news of partitions: long polls wait on the fold, not on timers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use siltstone_log::PartitionId;
+use tokio::sync::Notify;
+
+/// Who waits for which partition. Bounded by the requests that wait, each for partitions that it named.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    by_partition: Mutex<BTreeMap<PartitionId, Vec<Arc<Notify>>>>,
+}
+
+/// Wakes its holder when one of its partitions changes; dropping it ends that.
+#[derive(Debug)]
+pub struct Subscription {
+    places: Vec<(Arc<Waiters>, PartitionId)>,
+    notify: Arc<Notify>,
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Vec<Arc<Notify>>>> {
+        self.by_partition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wake<'a>(&self, partitions: impl IntoIterator<Item = &'a PartitionId>) {
+        let waiting = self.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        for partition in partitions {
+            for notify in waiting.get(partition).into_iter().flatten() {
+                notify.notify_one();
+            }
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.lock().values().flatten().for_each(|notify| notify.notify_one());
+    }
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Subscription { places: Vec::new(), notify: Arc::new(Notify::new()) }
+    }
+}
+
+impl Subscription {
+    pub(super) fn add(&mut self, waiters: &Arc<Waiters>, partition: PartitionId) {
+        waiters.lock().entry(partition).or_default().push(self.notify.clone());
+        self.places.push((waiters.clone(), partition));
+    }
+
+    /// Resolves once something has changed since the last call (or since subscribing).
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for (waiters, partition) in &self.places {
+            let mut waiting = waiters.lock();
+            if let Some(list) = waiting.get_mut(partition) {
+                list.retain(|notify| !Arc::ptr_eq(notify, &self.notify));
+                if list.is_empty() {
+                    waiting.remove(partition);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The key families of the metadata store: one file each, with layout, writer, reader and lifetime on its first lines.
+//!
+//! The first byte of a key is its family; numbers are big-endian, so that keys sort as their parts do.
+
+pub mod beat;
+pub mod broker_configs;
+pub mod catalog_floor;
+pub mod catalog_log;
+pub mod catalog_tick;
+pub mod cluster;
+pub mod extent_chunk;
+pub mod inline_segment;
+pub mod lease;
+pub mod partition_row;
+pub mod parts;
+pub mod producer_ids;
+pub mod registration;
+pub mod segment_row;
+pub mod shard_floor;
+pub mod shard_head;
+pub mod shard_log;
+pub mod shard_tick;
+pub mod shard_voids;
+pub mod topic_id;
+pub mod topic_name;
+
+use bytes::Bytes;
+use siltstone_log::{PartitionId, RegistrationId, ShardId};
+
+/// The family bytes, each used once.
+mod family {
+    pub(super) const CLUSTER: u8 = 0x01;
+    pub(super) const REGISTRATION: u8 = 0x02;
+    pub(super) const BEAT: u8 = 0x03;
+    pub(super) const SHARD_LOG: u8 = 0x10;
+    pub(super) const SHARD_TICK: u8 = 0x11;
+    pub(super) const SHARD_FLOOR: u8 = 0x12;
+    pub(super) const SHARD_HEAD: u8 = 0x13;
+    pub(super) const SHARD_VOIDS: u8 = 0x14;
+    pub(super) const PARTITION_ROW: u8 = 0x20;
+    pub(super) const EXTENT_CHUNK: u8 = 0x21;
+    pub(super) const INLINE_SEGMENT: u8 = 0x30;
+    pub(super) const SEGMENT_ROW: u8 = 0x31;
+    pub(super) const TOPIC_NAME: u8 = 0x40;
+    pub(super) const TOPIC_ID: u8 = 0x41;
+    pub(super) const BROKER_CONFIGS: u8 = 0x42;
+    pub(super) const CATALOG_LOG: u8 = 0x43;
+    pub(super) const CATALOG_TICK: u8 = 0x44;
+    pub(super) const CATALOG_FLOOR: u8 = 0x45;
+    pub(super) const PRODUCER_IDS: u8 = 0x46;
+    pub(super) const LEASE_OWNER: u8 = 0x50;
+    pub(super) const LEASE_BEAT: u8 = 0x51;
+}
+
+/// Puts a key together.
+struct Key(Vec<u8>);
+
+impl Key {
+    fn new(family: u8) -> Self {
+        let mut bytes = Vec::with_capacity(48);
+        bytes.push(family);
+        Key(bytes)
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn shard(self, shard: ShardId) -> Self {
+        self.raw(&shard.0.to_be_bytes())
+    }
+
+    fn partition(self, partition: PartitionId) -> Self {
+        self.raw(&partition.topic.0.to_be_bytes()).raw(&partition.index.to_be_bytes())
+    }
+
+    fn registration(self, registration: RegistrationId) -> Self {
+        self.raw(&registration.0.to_be_bytes())
+    }
+
+    fn done(self) -> Bytes {
+        self.0.into()
+    }
+}

@@ -1,0 +1,20 @@
+//! The floor of a shard: entries at or below it are in rows and may be cleared.
+//!
+//! | layout | value | written by | read by | lifetime |
+//! |---|---|---|---|---|
+//! | `12`, shard 2 | position 12; absent: nothing is in rows | the holder of the shard's checkpoint lease | every load and every page of the log, at the same read version | for ever |
+
+use bytes::Bytes;
+use siltstone_log::{Position, ShardId};
+
+use super::{Key, family};
+
+/// The key of a shard's floor.
+pub fn key(shard: ShardId) -> Bytes {
+    Key::new(family::SHARD_FLOOR).shard(shard).done()
+}
+
+/// Reads the value; `None` if it is none.
+pub fn decode(value: Option<&[u8]>) -> Option<Position> {
+    value.map_or(Some(Position::ZERO), |bytes| bytes.try_into().ok().map(Position))
+}

@@ -1,0 +1,13 @@
+//! Leases without clocks (design, section 6), and registrations, which are leases on an agent's own life.
+//!
+//! A lease has an *owner*, read by every write of its holder and changed only at takeover, and a *beat*, which the holder changes now and
+//! then. A challenger takes over after watching both unchanged for the lease time on its own monotonic clock; its transaction
+//! has both in its read set, so that a beat in between makes it fail (S10).
+
+mod observe;
+mod registration;
+mod task;
+
+pub use observe::Observer;
+pub use registration::{Membership, RegisterError, end, list, open_cluster, register};
+pub use task::{Held, TaskLease};

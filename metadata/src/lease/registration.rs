@@ -1,0 +1,266 @@
+//! Registrations: an agent's life under one random id, ended once, never used again (design, sections 2 and 3).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Store, StoreError};
+use tokio::time::Instant;
+
+use super::Observer;
+use crate::ambient::Ambient;
+use crate::keys::{beat, cluster, registration, shard_log, shard_tick};
+use crate::shard::{MAX_LEVEL, MIN_LEVEL};
+
+const TRIES: usize = 100;
+
+/// Why an agent can't begin.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RegisterError {
+    /// The store does not answer.
+    #[error("the metadata store is not available: {0}")]
+    Unavailable(String),
+    /// A row can't be read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The cluster's feature level is not one that this program follows.
+    #[error("the cluster is at feature level {0}; this program follows {MIN_LEVEL} to {MAX_LEVEL}")]
+    Level(u32),
+}
+
+impl From<StoreError> for RegisterError {
+    fn from(error: StoreError) -> Self {
+        RegisterError::Unavailable(error.to_string())
+    }
+}
+
+async fn pause(attempt: usize) {
+    tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
+}
+
+/// Reads what the cluster is, or makes it: `new` with an id and an incarnation drawn now.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn open_cluster(
+    store: &dyn Store,
+    ambient: &Ambient,
+    shards: u16,
+) -> Result<ClusterRow, RegisterError> {
+    let mut last = String::new();
+    for attempt in 0..TRIES {
+        let snapshot = store.snapshot().await?;
+        if let Some(found) = snapshot.get(&cluster::key()).await? {
+            let row = ClusterRow::decode(&found)?;
+            return if (MIN_LEVEL..=MAX_LEVEL).contains(&row.level) {
+                Ok(row)
+            } else {
+                Err(RegisterError::Level(row.level))
+            };
+        }
+        let row = new_cluster(ambient, shards);
+        let level: Bytes = Entry::Feature { level: row.level }.encode().into();
+        let mut mutations = vec![Mutation::Set { key: cluster::key(), value: row.encode().into() }];
+        mutations.extend((0..shards).map(|shard| shard_log::append(ShardId(shard), 0, level.clone())));
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads: vec![KeyRange::key(cluster::key())],
+            mutations,
+            ..Commit::default()
+        };
+        match store.commit(commit).await {
+            Ok(_) => return Ok(row),
+            Err(error) => last = error.to_string(),
+        }
+        pause(attempt).await;
+    }
+    Err(RegisterError::Unavailable(last))
+}
+
+fn new_cluster(ambient: &Ambient, shards: u16) -> ClusterRow {
+    let id = ambient.chance.next().to_be_bytes();
+    ClusterRow {
+        cluster_id: base64_url(&id),
+        incarnation: ambient.chance.next(),
+        shards,
+        created: ambient.clock.now(),
+        level: MAX_LEVEL,
+    }
+}
+
+/// Kafka's cluster ids are 16 bytes in URL-safe base 64 without padding: 22 characters.
+fn base64_url(bytes: &[u8; 16]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let value = u128::from_be_bytes(*bytes);
+    (0..22)
+        .map(|digit| {
+            let shift = 122 - 6 * digit;
+            let index = if shift >= 0 { value >> shift } else { value << -shift };
+            char::from(DIGITS[(index & 63) as usize])
+        })
+        .collect()
+}
+
+/// Begins a registration.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), RegisterError> {
+    let mut last = String::new();
+    for attempt in 0..TRIES {
+        // The id is new and only this agent knows it: writing it twice is harmless.
+        let mutations = vec![
+            Mutation::Set { key: registration::key(row.id), value: row.encode().into() },
+            Mutation::Add { key: beat::key(row.id), delta: 1 },
+        ];
+        match store.commit(Commit { mutations, ..Commit::default() }).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error.to_string(),
+        }
+        pause(attempt).await;
+    }
+    Err(RegisterError::Unavailable(last))
+}
+
+/// All registrations that have not been ended.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn list(store: &dyn Store) -> Result<Vec<RegistrationRow>, RegisterError> {
+    let snapshot = store.snapshot().await?;
+    let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
+    page.entries.iter().map(|(_, value)| Ok(RegistrationRow::decode(value)?)).collect()
+}
+
+/// Ends a registration: deletes its row and tells all shards, in one transaction. With `beat_seen` only if its beat is still that; without, whatever it
+/// is (one's own, or one whose process is known to be gone). Returns whether it is over.
+///
+/// # Errors
+/// [`RegisterError::Unavailable`]: it may or may not be over.
+pub async fn end(
+    store: &dyn Store,
+    id: RegistrationId,
+    shards: u16,
+    beat_seen: Option<Option<Bytes>>,
+) -> Result<bool, RegisterError> {
+    let mut last = String::new();
+    for attempt in 0..TRIES {
+        let snapshot = store.snapshot().await?;
+        if snapshot.get(&registration::key(id)).await?.is_none() {
+            return Ok(true);
+        }
+        let mut reads = vec![KeyRange::key(registration::key(id))];
+        if let Some(seen) = &beat_seen {
+            if snapshot.get(&beat::key(id)).await? != *seen {
+                return Ok(false);
+            }
+            reads.push(KeyRange::key(beat::key(id)));
+        }
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads,
+            mutations: ending(id, shards),
+            ..Commit::default()
+        };
+        match store.commit(commit).await {
+            Ok(_) => return Ok(true),
+            Err(CommitError::Conflict) if beat_seen.is_some() => return Ok(false),
+            Err(error) => last = error.to_string(),
+        }
+        pause(attempt).await;
+    }
+    Err(RegisterError::Unavailable(last))
+}
+
+fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
+    let mut mutations =
+        vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];
+    let entry: Bytes = Entry::Ended { registration: id }.encode().into();
+    for shard in (0..shards).map(ShardId) {
+        mutations.push(shard_log::append(shard, 0, entry.clone()));
+        mutations.push(shard_tick::tick(shard));
+    }
+    mutations
+}
+
+/// Keeps the own registration alive, and ends those of agents that show no life.
+pub struct Membership {
+    store: Arc<dyn Store>,
+    own: RegistrationId,
+    shards: u16,
+    lease: Duration,
+    others: BTreeMap<RegistrationId, Observer>,
+}
+
+impl std::fmt::Debug for Membership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Membership({:?})", self.own)
+    }
+}
+
+impl Membership {
+    /// For the agent with registration `own`; `lease`: how long another must be silent to be declared dead.
+    pub fn new(store: Arc<dyn Store>, own: RegistrationId, shards: u16, lease: Duration) -> Self {
+        Membership { store, own, shards, lease, others: BTreeMap::new() }
+    }
+
+    /// Beats and watches until the own registration is found to be over.
+    pub async fn run(mut self) {
+        let started = Instant::now();
+        loop {
+            match self.round(started).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::warn!(%error, "membership: the round failed"),
+            }
+            tokio::time::sleep(self.lease / 5).await;
+        }
+    }
+
+    /// One beat and one look. `false`: the own registration is over.
+    async fn round(&mut self, started: Instant) -> Result<bool, RegisterError> {
+        let snapshot = self.store.snapshot().await?;
+        if snapshot.get(&registration::key(self.own)).await?.is_none() {
+            return Ok(false);
+        }
+        // The beat must not bring back a row that another ends at this moment: hence the read.
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads: vec![KeyRange::key(registration::key(self.own))],
+            mutations: vec![Mutation::Add { key: beat::key(self.own), delta: 1 }],
+            ..Commit::default()
+        };
+        if let Err(error) = self.store.commit(commit).await {
+            tracing::debug!(%error, "beat not known to be written");
+        }
+        let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
+        let mut seen = BTreeMap::new();
+        for (_, value) in &page.entries {
+            let row = RegistrationRow::decode(value)?;
+            if row.id == self.own {
+                continue;
+            }
+            let pulse = snapshot.get(&beat::key(row.id)).await?;
+            let mut observer = self.others.remove(&row.id).unwrap_or_default();
+            let silent = observer.observe(Some(value.clone()), pulse.clone(), started.elapsed());
+            if silent >= self.lease && end(self.store.as_ref(), row.id, self.shards, Some(pulse)).await? {
+                tracing::warn!(registration = ?row.id, node = row.node, "agent shows no life: its registration is ended");
+                continue;
+            }
+            seen.insert(row.id, observer);
+        }
+        self.others = seen;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cluster_ids_look_like_kafkas() {
+        assert_eq!(super::base64_url(&[0; 16]), "A".repeat(22));
+        assert_eq!(super::base64_url(&[0xff; 16]), format!("{}w", "_".repeat(21)));
+    }
+}
