@@ -1,0 +1,218 @@
+//! One operation made of attempts: retried with backoff, hedged when slow, ended at its deadline.
+//!
+//! Guarantees: at most the semaphore's permits of attempts run at once; every attempt ends by its time-out; nothing is sent
+//! after the deadline. Decides nothing about what an outcome means to the caller.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::chance::Chance;
+use crate::fault::{Fault, Sort};
+use crate::latency::Latency;
+use crate::options::Hedge;
+use crate::telemetry;
+
+/// A truncated answer is asked for again this often before the object is called corrupt.
+const TRUNCATED_TRIES: u32 = 3;
+
+/// The kinds of requests, as the metrics know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Put,
+    Get,
+    Head,
+    Delete,
+    List,
+}
+
+impl Kind {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::List => "list",
+        }
+    }
+}
+
+/// What all operations of one kind share.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub permits: Arc<Semaphore>,
+    pub latency: Latency,
+    pub hedge: Option<Hedge>,
+    pub timeout: Duration,
+    pub backoff: (Duration, Duration),
+}
+
+/// Why an operation ended without success.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub fault: Fault,
+    /// Some attempt may have had its effect.
+    pub ambiguous: bool,
+}
+
+/// One operation.
+pub(crate) struct Operation<'a> {
+    pub kind: Kind,
+    pub lane: &'a Lane,
+    pub chance: &'a Chance,
+    /// How many bytes it moves, to judge what is slow.
+    pub bytes: u64,
+    pub deadline: Instant,
+}
+
+impl Operation<'_> {
+    /// Makes attempts until one succeeds, one fails for good, or the deadline passes.
+    pub(crate) async fn run<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let mut ambiguous = false;
+        let mut last: Option<Fault> = None;
+        let mut truncated = 0;
+        for failures in 0u32.. {
+            let fault = match timeout_at(self.deadline, self.hedged(&attempt)).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(fault)) => fault,
+                Err(_) => return Err(self.late(last)),
+            };
+            ambiguous |= fault.ambiguous;
+            truncated += u32::from(fault.sort == Sort::Truncated);
+            let again =
+                matches!(fault.sort, Sort::Transient | Sort::Truncated) && truncated < TRUNCATED_TRIES;
+            let pause = self.pause(failures);
+            if !again || Instant::now() + pause >= self.deadline {
+                return Err(Failure { fault, ambiguous });
+            }
+            tracing::debug!(kind = self.kind.label(), failures, reason = %fault.reason, "trying again");
+            telemetry::retry(self.kind);
+            last = Some(fault);
+            sleep(pause).await;
+        }
+        Err(self.late(last))
+    }
+
+    /// The deadline passed while an attempt was under way: its end will never be known.
+    fn late(&self, last: Option<Fault>) -> Failure {
+        let before = last.map_or(String::new(), |fault| format!("; before that: {}", fault.reason));
+        let reason = format!("no answer by the deadline{before}");
+        Failure { fault: Fault::new(Sort::Transient, reason).ambiguous(), ambiguous: true }
+    }
+
+    /// Half of the pause is fixed, half is chance, so that agents which failed together don't come back together.
+    fn pause(&self, failures: u32) -> Duration {
+        let (first, max) = self.lane.backoff;
+        let full = first.saturating_mul(1 << failures.min(20)).min(max);
+        full.mul_f64(0.5 + self.chance.fraction() / 2.0)
+    }
+
+    /// One attempt, and a second one beside it if the first is slow.
+    async fn hedged<T, F>(&self, attempt: &impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let Ok(_permit) = self.lane.permits.acquire().await else {
+            return Err(Fault::new(Sort::Transient, "the store is closed"));
+        };
+        let begun = Instant::now();
+        let mut first = pin!(self.timed(attempt()));
+        let outcome = match self.lane.hedge {
+            None => first.await,
+            Some(bounds) => {
+                let wait = self.lane.latency.hedge_after(self.bytes, bounds);
+                match timeout(wait, first.as_mut()).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => self.double(first, attempt).await,
+                }
+            }
+        };
+        if outcome.is_ok() {
+            self.lane.latency.record(self.bytes, begun.elapsed());
+        }
+        outcome
+    }
+
+    /// The first attempt is slow: sends another one, if there is room, and takes whichever succeeds first.
+    async fn double<T, F>(
+        &self,
+        mut first: impl Future<Output = Result<T, Fault>> + Unpin,
+        attempt: &impl Fn() -> F,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let Ok(_permit) = self.lane.permits.try_acquire() else { return first.await };
+        if !self.lane.latency.may_hedge() {
+            return first.await;
+        }
+        telemetry::hedge(self.kind);
+        let mut second = pin!(self.timed(attempt()));
+        tokio::select! {
+            biased;
+            outcome = &mut first => match outcome {
+                Err(fault) if fault.sort != Sort::Missing => self.rest(fault, second.await, true),
+                settled => settled,
+            },
+            outcome = second.as_mut() => match outcome {
+                Ok(value) => self.rest(Fault::new(Sort::Transient, ""), Ok(value), true),
+                Err(fault) if fault.sort == Sort::Missing => Err(fault),
+                Err(fault) => self.rest(fault, first.await, false),
+            },
+        }
+    }
+
+    /// One of two attempts failed: the other one's outcome counts, and keeps what is unknown about the failed one.
+    fn rest<T>(&self, failed: Fault, other: Result<T, Fault>, hedge: bool) -> Result<T, Fault> {
+        match other {
+            Ok(value) => {
+                if hedge {
+                    telemetry::hedge_won(self.kind);
+                }
+                Ok(value)
+            }
+            Err(mut fault) => {
+                fault.ambiguous |= failed.ambiguous;
+                Err(fault)
+            }
+        }
+    }
+
+    /// One attempt, ended at its time-out, and counted however it ends.
+    async fn timed<T>(&self, attempt: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let mut count = Count { kind: self.kind, begun: Instant::now(), result: "dropped" };
+        let outcome = match timeout(self.lane.timeout, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let reason = format!("no answer within {:?}", self.lane.timeout);
+                Err(Fault::new(Sort::Transient, reason).ambiguous())
+            }
+        };
+        count.result = match &outcome {
+            Ok(_) => "ok",
+            Err(fault) => fault.result(),
+        };
+        outcome
+    }
+}
+
+/// Counts an attempt when it ends, also when it is dropped because its twin was faster or its deadline passed.
+struct Count {
+    kind: Kind,
+    begun: Instant,
+    result: &'static str,
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        telemetry::request(self.kind, self.result, self.begun.elapsed());
+    }
+}

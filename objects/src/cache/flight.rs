@@ -1,0 +1,254 @@
+//! One fetch per page however many readers want it.
+//!
+//! A fetch runs in a task of its own, so that a reader that goes away takes nothing from the others. Its result, good or bad, goes
+//! to everybody who waits; only a good one is kept. Between the fetch and the cache there is no moment in which a page is in
+//! neither, since both change under one lock.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::lru::{Key, Lru, Part, Pieces};
+use crate::error::ReadError;
+use crate::telemetry;
+
+/// Fetches are bounded in units of this many bytes.
+const UNIT: u64 = 1024;
+
+pub(super) type Outcome = Result<Pieces, ReadError>;
+
+/// Pages in the cache and on their way to it.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Bytes that fetches may occupy together: the cache's whole limit, in units.
+    fetching: Arc<Semaphore>,
+    units: u32,
+}
+
+pub(super) struct State {
+    pub lru: Lru,
+    flights: BTreeMap<Key, Flight>,
+    next_id: u64,
+    /// Read-ahead under way: how many, and their bytes.
+    pub ahead: (usize, u64),
+}
+
+struct Flight {
+    id: u64,
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// Some reader waits or waited for it; else it is read-ahead.
+    wanted: bool,
+}
+
+/// Where a page or block comes from.
+pub(super) enum Wait {
+    Ready(Pieces),
+    Coming(watch::Receiver<Option<Outcome>>),
+}
+
+/// How a flight occupies memory while it is under way.
+#[derive(Clone, Copy)]
+pub(super) enum Charge {
+    /// A fetch of this many bytes: waits until there is room for them.
+    Fetch(u64),
+    /// The same, but nobody waits for it.
+    Ahead(u64),
+    /// A block that is being made by its reader, who may have to fetch for it: holding room meanwhile could block that fetch.
+    Reader,
+}
+
+impl Shared {
+    pub(super) fn new(limit: u64) -> Self {
+        let units = u32::try_from(limit / UNIT).unwrap_or(u32::MAX).max(1);
+        let state = State { lru: Lru::new(limit), flights: BTreeMap::new(), next_id: 0, ahead: (0, 0) };
+        Self { state: Mutex::new(state), fetching: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// Runs `change` on the state, then tells the metrics what became of it.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let (total, evicted) = (state.lru.total(), state.lru.take_evicted());
+        drop(state);
+        telemetry::cache_bytes(total);
+        if evicted > 0 {
+            telemetry::cache_evicted(evicted);
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds an entry, joins a flight, or starts one with what `make` answers.
+    pub(super) fn obtain<F>(self: &Arc<Self>, key: Key, charge: Charge, make: impl FnOnce() -> F) -> Wait
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let part = label(key);
+        let mut state = self.lock();
+        if let Some(pieces) = state.lru.get(&key) {
+            drop(state);
+            telemetry::cache_hit(part);
+            return Wait::Ready(pieces);
+        }
+        if let Some(flight) = state.flights.get_mut(&key) {
+            flight.wanted = true;
+            let outcome = flight.outcome.clone();
+            drop(state);
+            telemetry::cache_joined(part);
+            return Wait::Coming(outcome);
+        }
+        let outcome = self.launch(&mut state, key, charge, make());
+        drop(state);
+        telemetry::cache_miss(part);
+        Wait::Coming(outcome)
+    }
+
+    /// Starts a flight for a key that has neither entry nor flight.
+    pub(super) fn launch<F>(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: Key,
+        charge: Charge,
+        work: F,
+    ) -> watch::Receiver<Option<Outcome>>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let (sender, outcome) = watch::channel(None);
+        state.next_id += 1;
+        let id = state.next_id;
+        let wanted = !matches!(charge, Charge::Ahead(_));
+        state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted });
+        if let Charge::Ahead(bytes) = charge {
+            state.ahead = (state.ahead.0 + 1, state.ahead.1 + bytes);
+        }
+        let landing = Landing { shared: Arc::clone(self), key, id, charge, reserved: 0 };
+        tokio::spawn(fly(landing, sender, work));
+        outcome
+    }
+}
+
+impl State {
+    pub(super) fn is_coming(&self, key: &Key) -> bool {
+        self.flights.contains_key(key)
+    }
+
+    /// Lets flights of a segment end without being kept.
+    pub(super) fn forget_flights(&mut self, segment: siltstone_log::SegmentId) {
+        let keys: Vec<Key> = self.flights.range(Key::of(segment)).map(|(key, _)| *key).collect();
+        keys.iter().for_each(|key| _ = self.flights.remove(key));
+    }
+
+    /// Takes the flight out of the list, if it is still the one.
+    fn end(&mut self, key: Key, id: u64) -> Option<Flight> {
+        let ours = self.flights.get(&key).is_some_and(|flight| flight.id == id);
+        if ours { self.flights.remove(&key) } else { None }
+    }
+}
+
+impl Wait {
+    /// The pieces, once they are there.
+    pub(super) async fn done(self, name: impl Fn() -> String) -> Outcome {
+        let mut coming = match self {
+            Self::Ready(pieces) => return Ok(pieces),
+            Self::Coming(coming) => coming,
+        };
+        match coming.wait_for(Option::is_some).await {
+            Ok(outcome) => match &*outcome {
+                Some(outcome) => outcome.clone(),
+                None => Err(lost(name())),
+            },
+            Err(_) => Err(lost(name())),
+        }
+    }
+}
+
+/// The task ended without an outcome: it panicked, or the runtime is shutting down.
+fn lost(name: String) -> ReadError {
+    ReadError::Unavailable { name, reason: "the fetch was lost".into() }
+}
+
+async fn fly(
+    mut landing: Landing,
+    sender: watch::Sender<Option<Outcome>>,
+    work: impl Future<Output = Outcome> + Send + 'static,
+) {
+    let Some(permit) = landing.board(&sender).await else { return };
+    let outcome = work.await;
+    landing.land(&outcome);
+    drop(permit);
+    // Nobody may be waiting any more.
+    _ = sender.send(Some(outcome));
+}
+
+/// A flight's end: whatever happens to its task, what it occupied is given back.
+struct Landing {
+    shared: Arc<Shared>,
+    key: Key,
+    id: u64,
+    charge: Charge,
+    reserved: u64,
+}
+
+impl Landing {
+    /// Waits for room. None if all who wanted it have gone by then: then nothing is fetched.
+    async fn board(
+        &mut self,
+        sender: &watch::Sender<Option<Outcome>>,
+    ) -> Option<Option<OwnedSemaphorePermit>> {
+        let bytes = match self.charge {
+            Charge::Fetch(bytes) | Charge::Ahead(bytes) => bytes,
+            Charge::Reader => return Some(None),
+        };
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.shared.units);
+        let permit = Arc::clone(&self.shared.fetching).acquire_many_owned(units).await.ok()?;
+        let (key, id) = (self.key, self.id);
+        self.reserved = self.shared.with(|state| {
+            let listed = state.flights.get(&key).is_some_and(|flight| flight.id == id);
+            // The list itself holds one receiver.
+            let waiting = sender.receiver_count() > usize::from(listed);
+            let ahead = state.flights.get(&key).is_some_and(|flight| flight.id == id && !flight.wanted);
+            if !waiting && !ahead {
+                state.end(key, id);
+                return None;
+            }
+            Some(state.lru.reserve(bytes))
+        })?;
+        Some(Some(permit))
+    }
+
+    fn land(&mut self, outcome: &Outcome) {
+        let (key, id, reserved) = (self.key, self.id, std::mem::take(&mut self.reserved));
+        self.shared.with(|state| {
+            state.lru.release(reserved);
+            if let (Some(flight), Ok(pieces)) = (state.end(key, id), outcome) {
+                state.lru.insert(key, Arc::clone(pieces), !flight.wanted);
+            }
+        });
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let (key, id, reserved) = (self.key, self.id, self.reserved);
+        self.shared.with(|state| {
+            state.lru.release(reserved);
+            state.end(key, id);
+            if let Charge::Ahead(bytes) = self.charge {
+                state.ahead = (state.ahead.0.saturating_sub(1), state.ahead.1.saturating_sub(bytes));
+            }
+        });
+    }
+}
+
+fn label(key: Key) -> &'static str {
+    match key.part {
+        Part::Page(_) => "page",
+        Part::Block(_) => "block",
+    }
+}

@@ -1,0 +1,207 @@
+//! A cache of segments' bytes, bounded in bytes: pages as they are stored, and blocks that had to be decompressed.
+//!
+//! Guarantees: what the cache holds and what it is fetching is together within its limit, always; one fetch per page at a time;
+//! a failure is given to those who waited and is not kept; the same calls in the same order evict the same pages.
+//! It deliberately knows neither object stores nor formats, and never looks into what it holds.
+//!
+//! A page that was evicted lives on while a reader holds a [`Rope`] of it. Such memory is the reader's to bound (the agent's read
+//! budget does), and [`Rope::detach_small`] keeps small slices from holding whole pages.
+//!
+//! Not built on moka: that reads the real clock to decide when to evict, so equal runs differ, and admits entries before it evicts
+//! others, up to 64 of them, which with pages of megabytes is no bound.
+
+mod flight;
+mod lru;
+mod rope;
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use siltstone_log::SegmentId;
+
+pub use rope::Rope;
+
+use crate::error::ReadError;
+use crate::telemetry;
+use flight::{Charge, Outcome, Shared, Wait};
+use lru::{Key, Part};
+
+/// The page size to use unless there is a reason: large enough that a GET's price is spread over many bytes.
+pub const DEFAULT_PAGE_BYTES: u64 = 4 << 20;
+/// The smallest page: below it the cache's own bookkeeping would dominate.
+const MIN_PAGE_BYTES: u64 = 256;
+/// Pages read ahead at once.
+const AHEAD: usize = 4;
+/// Read-ahead that nobody has read yet may fill this part of the cache.
+const AHEAD_PART: u64 = 4;
+
+/// Where segments' bytes come from: objects, or rows of the metadata store.
+#[async_trait]
+pub trait SegmentSource: Send + Sync + 'static {
+    /// Bytes `range` of a segment, exactly. Must end by itself, in bounded time: waiting readers have no other end.
+    async fn fetch(&self, segment: SegmentId, range: Range<u64>) -> Result<Bytes, ReadError>;
+}
+
+/// The cache. A cheap clone.
+#[derive(Clone)]
+pub struct PageCache {
+    shared: Arc<Shared>,
+    source: Arc<dyn SegmentSource>,
+    limit: u64,
+    page: u64,
+}
+
+impl PageCache {
+    /// A cache of at most `limit_bytes`, in pages of `page_bytes` (see [`DEFAULT_PAGE_BYTES`]; at least 256 bytes are taken).
+    /// A limit below a few pages works, but keeps little: what does not fit passes through.
+    pub fn new(limit_bytes: u64, page_bytes: u64, source: Arc<dyn SegmentSource>) -> Self {
+        let page = page_bytes.max(MIN_PAGE_BYTES);
+        Self { shared: Arc::new(Shared::new(limit_bytes)), source, limit: limit_bytes, page }
+    }
+
+    /// The size of a page in bytes; the last one of a segment is shorter.
+    pub fn page_bytes(&self) -> u64 {
+        self.page
+    }
+
+    /// Bytes held and being fetched; never above the limit.
+    pub fn bytes(&self) -> u64 {
+        self.shared.with(|state| state.lru.total())
+    }
+
+    /// Bytes `range` of a segment of `segment_len` bytes, without copying. All pages that are missing are fetched at once.
+    pub async fn read(
+        &self,
+        segment: SegmentId,
+        segment_len: u64,
+        range: Range<u64>,
+    ) -> Result<Rope, ReadError> {
+        if range.start > range.end || range.end > segment_len {
+            let reason = format!("bytes {range:?} were asked for, but it has {segment_len}");
+            return Err(ReadError::Corrupt { name: segment.to_string(), reason });
+        }
+        let mut rope = Rope::new();
+        if range.is_empty() {
+            return Ok(rope);
+        }
+        let pages = range.start / self.page..=(range.end - 1) / self.page;
+        let waits: Vec<(u64, Wait)> =
+            pages.map(|page| (page * self.page, self.obtain(segment, segment_len, page))).collect();
+        for (start, wait) in waits {
+            let pieces = wait.done(|| segment.to_string()).await?;
+            rope.push_range(&pieces, range.start.saturating_sub(start)..(range.end - start).min(self.page));
+        }
+        Ok(rope)
+    }
+
+    fn obtain(&self, segment: SegmentId, segment_len: u64, page: u64) -> Wait {
+        let range = self.range(segment_len, page);
+        let charge = Charge::Fetch(range.end - range.start);
+        let key = Key { segment, part: Part::Page(page) };
+        self.shared.obtain(key, charge, || fetch(Arc::clone(&self.source), segment, range))
+    }
+
+    /// What of a segment lies in a page.
+    fn range(&self, segment_len: u64, page: u64) -> Range<u64> {
+        let start = page.saturating_mul(self.page).min(segment_len);
+        start..start.saturating_add(self.page).min(segment_len)
+    }
+
+    /// Puts a segment that was just uploaded into the cache, as pages made of its chunks, without copying. The chunks should own their
+    /// memory: a slice of something larger keeps all of that in memory, and only the slice is counted.
+    pub fn insert_written(&self, segment: SegmentId, chunks: &[Bytes]) {
+        let mut pages: Vec<Rope> = Vec::new();
+        for chunk in chunks {
+            let mut rest = chunk.clone();
+            while !rest.is_empty() {
+                let room = match pages.last() {
+                    Some(last) if last.len() < self.page => self.page - last.len(),
+                    _ => {
+                        pages.push(Rope::new());
+                        self.page
+                    }
+                };
+                let piece = rest.split_to(rest.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+                pages.last_mut().into_iter().for_each(|page| page.push(piece.clone()));
+            }
+        }
+        self.shared.with(|state| {
+            for (page, rope) in (0u64..).zip(pages) {
+                state.lru.insert(Key { segment, part: Part::Page(page) }, rope.into_pieces().into(), false);
+            }
+        });
+    }
+
+    /// Starts to read pages that will be wanted soon, and does not wait. Stops at the first page for which there is no room:
+    /// a few at once, and no more than a quarter of the cache with pages that nobody has read yet.
+    pub fn prefetch(&self, segment: SegmentId, segment_len: u64, pages: Range<u64>) {
+        let end = pages.end.min(segment_len.div_ceil(self.page));
+        for page in pages.start..end {
+            let key = Key { segment, part: Part::Page(page) };
+            let range = self.range(segment_len, page);
+            let bytes = range.end - range.start;
+            let started = self.shared.with(|state| {
+                if state.lru.contains(&key) || state.is_coming(&key) {
+                    return None;
+                }
+                let full = state.ahead.0 >= AHEAD;
+                if full || state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
+                    return Some(false);
+                }
+                let work = fetch(Arc::clone(&self.source), segment, range);
+                self.shared.launch(state, key, Charge::Ahead(bytes), work);
+                Some(true)
+            });
+            match started {
+                Some(true) => telemetry::cache_prefetch("started"),
+                Some(false) => return telemetry::cache_prefetch("dropped"),
+                None => {}
+            }
+        }
+    }
+
+    /// A decompressed block, made once by `make` however many want it, and kept in the same budget as pages.
+    /// `make` runs in a task of its own and may read from this cache.
+    pub async fn decoded<F>(
+        &self,
+        segment: SegmentId,
+        block_offset: u64,
+        make: impl FnOnce() -> F,
+    ) -> Result<Bytes, ReadError>
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        let key = Key { segment, part: Part::Block(block_offset) };
+        let wait = self.shared.obtain(key, Charge::Reader, || {
+            let made = make();
+            async move { Ok(vec![made.await?].into()) }
+        });
+        let pieces = wait.done(|| segment.to_string()).await?;
+        Ok(pieces.first().cloned().unwrap_or_default())
+    }
+
+    /// Drops what is held of a segment, and keeps nothing of what is being fetched of it.
+    pub fn invalidate(&self, segment: SegmentId) {
+        self.shared.with(|state| {
+            state.lru.remove_segment(segment);
+            state.forget_flights(segment);
+        });
+    }
+}
+
+async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentId, range: Range<u64>) -> Outcome {
+    let want = range.end - range.start;
+    let bytes = source.fetch(segment, range.clone()).await?;
+    if bytes.len() as u64 != want {
+        let reason = format!("bytes {range:?} were asked for, and {} came", bytes.len());
+        return Err(ReadError::Corrupt { name: segment.to_string(), reason });
+    }
+    Ok(vec![bytes].into())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

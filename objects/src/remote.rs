@@ -1,0 +1,147 @@
+//! Single attempts through the `object_store` crate, whose own retries are switched off.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
+
+use crate::backend::{Deleted, Found};
+use crate::fault::{Fault, Sort};
+
+/// A store and the prefix within it that is ours.
+pub(crate) struct Remote {
+    store: Arc<dyn ObjectStore>,
+    /// Empty, or `a/b/` with its last slash.
+    prefix: String,
+}
+
+impl Remote {
+    /// `prefix` without slashes at its ends.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Self { store, prefix }
+    }
+
+    fn path(&self, name: &str) -> Result<Path, Fault> {
+        Path::parse(format!("{}{name}", self.prefix))
+            .map_err(|error| Fault::new(Sort::Refused, format!("bad name: {error}")))
+    }
+
+    /// Durable when Ok: that is what these stores promise of a PUT that they answered.
+    pub(crate) async fn put(&self, name: &str, payload: PutPayload) -> Result<(), Fault> {
+        let path = self.path(name)?;
+        match self.store.put_opts(&path, payload, PutOptions::default()).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let fault = Fault::from_store(&error);
+                // There is nothing to be missing in a PUT but the bucket.
+                let missing = fault.sort == Sort::Missing;
+                Err(if missing { Fault { sort: Sort::Refused, ..fault } } else { fault })
+            }
+        }
+    }
+
+    pub(crate) async fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, Fault> {
+        let path = self.path(name)?;
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let result = self.store.get_opts(&path, options).await.map_err(|e| Fault::from_store(&e))?;
+        if result.meta.size < range.end {
+            let reason = format!("bytes {range:?} were asked for, but it has {} bytes", result.meta.size);
+            return Err(Fault::new(Sort::Short, reason));
+        }
+        collect(result.into_stream(), range.end - range.start).await
+    }
+
+    pub(crate) async fn head(&self, name: &str) -> Result<Found, Fault> {
+        let meta = self.store.head(&self.path(name)?).await.map_err(|e| Fault::from_store(&e))?;
+        Ok(found(name.to_owned(), &meta))
+    }
+
+    /// Deletes in bulk where the store can. What does not exist counts as deleted.
+    pub(crate) async fn delete(&self, names: Vec<String>) -> Deleted {
+        let mut deleted = Deleted::default();
+        let mut left = std::collections::BTreeSet::new();
+        let mut paths = Vec::with_capacity(names.len());
+        for name in names {
+            match self.path(&name) {
+                Ok(path) => {
+                    left.insert(path.to_string());
+                    paths.push(Ok(path));
+                }
+                Err(fault) => {
+                    deleted.fault = Some(fault);
+                    deleted.left.push(name);
+                }
+            }
+        }
+        let mut outcomes = self.store.delete_stream(stream::iter(paths).boxed());
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(path) => _ = left.remove(path.as_ref()),
+                Err(object_store::Error::NotFound { path, .. }) if left.remove(&path) => {}
+                Err(error) => deleted.fault = Some(Fault::from_store(&error)),
+            }
+        }
+        let ours = left.iter().filter_map(|path| path.strip_prefix(&self.prefix));
+        deleted.left.extend(ours.map(str::to_owned));
+        deleted
+    }
+
+    pub(crate) fn list(&self, prefix: &str, after: Option<&str>) -> BoxStream<'static, Result<Found, Fault>> {
+        let below = match self.path(prefix) {
+            Ok(path) => path,
+            Err(fault) => return stream::once(async { Err(fault) }).boxed(),
+        };
+        let below = (!below.as_ref().is_empty()).then_some(below);
+        let metas = match after.map(|name| self.path(name)) {
+            None => self.store.list(below.as_ref()),
+            Some(Ok(after)) => self.store.list_with_offset(below.as_ref(), &after),
+            Some(Err(fault)) => return stream::once(async { Err(fault) }).boxed(),
+        };
+        let ours = self.prefix.clone();
+        metas
+            .map_err(|error| Fault::from_store(&error))
+            .try_filter_map(move |meta| {
+                let name = meta.location.as_ref().strip_prefix(&ours).map(str::to_owned);
+                std::future::ready(Ok(name.map(|name| found(name, &meta))))
+            })
+            .boxed()
+    }
+}
+
+fn found(name: String, meta: &ObjectMeta) -> Found {
+    Found { name, size: meta.size, modified: meta.last_modified.into() }
+}
+
+/// The answer's bytes in one piece: as they are if they came in one, else copied once into memory of the right size.
+async fn collect(
+    mut body: BoxStream<'static, object_store::Result<Bytes>>,
+    want: u64,
+) -> Result<Bytes, Fault> {
+    let size = usize::try_from(want).map_err(|_| Fault::new(Sort::Refused, "range too large for memory"))?;
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.try_next().await.map_err(|e| Fault::from_store(&e))? {
+        if whole.is_empty() && piece.len() == size {
+            return Ok(piece);
+        }
+        if whole.len() + piece.len() > size {
+            return Err(Fault::new(
+                Sort::Truncated,
+                format!("more than the {want} bytes asked for were answered"),
+            ));
+        }
+        if whole.is_empty() {
+            whole.reserve(size);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    if whole.len() < size {
+        let reason = format!("{} of the {want} bytes asked for were answered", whole.len());
+        return Err(Fault::new(Sort::Truncated, reason));
+    }
+    Ok(whole.freeze())
+}
