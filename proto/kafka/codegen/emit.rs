@@ -4,7 +4,10 @@
 //! The code is kept lean, because all of it is compiled in every build: a field is a line or two that call
 //! into the generic readers and writers of `wire`.
 
+mod coding;
+mod conditions;
 mod names;
+mod sizes;
 mod structs;
 mod tables;
 

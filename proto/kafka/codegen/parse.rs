@@ -1,19 +1,11 @@
 //! The parser of the definition language. It is strict: what it does not know is an error with a
 //! line number, and so are ranges outside their parent's, unknown structs and doubled names.
 
+mod lines;
+mod types;
+
 use super::model::{Api, Field, File, Kind, Message, Range, Struct};
-
-const PLAIN: [&str; 12] = [
-    "bool", "int8", "int16", "uint16", "int32", "uint32", "int64", "float64", "uuid", "string", "bytes",
-    "records",
-];
-
-/// A line that says something: its number, its depth in steps of two blanks, its words.
-struct Line<'a> {
-    number: usize,
-    depth: usize,
-    text: &'a str,
-}
+use lines::{Line, lines};
 
 struct Parser<'a> {
     lines: Vec<Line<'a>>,
@@ -49,23 +41,6 @@ pub fn file(text: &str) -> Result<File, String> {
     }
 }
 
-fn lines(text: &str) -> Result<Vec<Line<'_>>, String> {
-    let mut found = Vec::new();
-    for (index, raw) in text.lines().enumerate() {
-        let content = raw.split('#').next().unwrap_or_default().trim_end();
-        let body = content.trim_start_matches(' ');
-        if body.is_empty() {
-            continue;
-        }
-        let blanks = content.len() - body.len();
-        if blanks % 2 != 0 || body.starts_with('\t') {
-            return Err(format!("{}: indent by two blanks", index + 1));
-        }
-        found.push(Line { number: index + 1, depth: blanks / 2, text: body });
-    }
-    Ok(found)
-}
-
 impl<'a> Parser<'a> {
     fn peek(&self) -> Option<&Line<'a>> {
         self.lines.get(self.next)
@@ -77,6 +52,13 @@ impl<'a> Parser<'a> {
 
     fn wrong(&self, what: &str) -> String {
         let number = self.peek().or(self.lines.last()).map_or(0, |line| line.number);
+        format!("{number}: {what}")
+    }
+
+    /// As `wrong`, for the line just stepped over.
+    fn was_wrong(&self, what: &str) -> String {
+        let number =
+            self.next.checked_sub(1).and_then(|last| self.lines.get(last)).map_or(0, |line| line.number);
         format!("{number}: {what}")
     }
 
@@ -211,7 +193,7 @@ impl<'a> Parser<'a> {
         if !parent.covers(versions) {
             return Err(self.wrong("versions outside those of the struct"));
         }
-        let mut field = self.typed(name, written, versions);
+        let mut field = types::typed(name, written, versions);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| self.wrong(&format!("`{word}` needs a value")));
             match word {
@@ -223,74 +205,24 @@ impl<'a> Parser<'a> {
                 _ => return Err(self.wrong(&format!("unknown word `{word}`"))),
             }
         }
-        self.check(&field)?;
+        types::check(&field).map_err(|what| self.wrong(&what))?;
         self.next += 1;
         self.body(depth, &field, scope)?;
         Ok(field)
-    }
-
-    fn typed(&self, name: &str, written: &str, versions: Range) -> Field {
-        let (written, nullable) = match written.strip_suffix('?') {
-            Some(inner) => (inner, Some(versions)),
-            None => (written, None),
-        };
-        let (written, array) = match written.strip_prefix("[]") {
-            Some(inner) => (inner, true),
-            None => (written, false),
-        };
-        let plain = PLAIN.iter().find(|name| **name == written);
-        let kind = plain.map_or_else(|| Kind::Struct(written.to_owned()), |name| Kind::Plain(name));
-        let name = name.trim().to_owned();
-        Field {
-            name,
-            kind,
-            array,
-            versions,
-            nullable,
-            default: None,
-            tag: None,
-            ignorable: false,
-            legacy: false,
-        }
-    }
-
-    fn check(&self, field: &Field) -> Result<(), String> {
-        let fail = |what: &str| Err(self.wrong(&format!("{what}: `{}`", field.name)));
-        if field.nullable.is_some_and(|range| !field.versions.covers(range)) {
-            return fail("nullable outside the field's versions");
-        }
-        if field.default.as_deref() == Some("null") && !field.optional() {
-            return fail("default null of a field that is never null");
-        }
-        if matches!(field.kind, Kind::Struct(_)) && !field.array {
-            if field.optional() && (field.nullable != Some(field.versions) || field.tag.is_some()) {
-                return fail("a struct must be nullable in all versions or none, and not be tagged then");
-            }
-            if field.optional() && !field.null_default() {
-                return fail("a nullable struct must default to null");
-            }
-        }
-        if field.kind == Kind::Plain("records") && (field.array || field.tag.is_some()) {
-            return fail("records can't be tagged or in an array");
-        }
-        if field.legacy && (field.kind != Kind::Plain("string") || !field.optional()) {
-            return fail("only a nullable string can be legacy");
-        }
-        Ok(())
     }
 
     /// Reads the fields of the struct that `field` declares in place, or checks that it exists.
     fn body(&mut self, depth: usize, field: &Field, scope: &mut Scope) -> Result<(), String> {
         let nested = self.peek().is_some_and(|line| line.depth > depth);
         match &field.kind {
-            Kind::Plain(_) if nested => Err(self.wrong("only structs have fields")),
+            Kind::Plain(_) if nested => Err(self.was_wrong("only structs have fields")),
             Kind::Plain(_) => Ok(()),
             Kind::Struct(name) if nested => {
                 let fields = self.fields(depth + 1, field.versions, scope)?;
                 self.declare(name, field.versions, fields, scope)
             }
             Kind::Struct(name) if scope.shared.contains(name) => Ok(()),
-            Kind::Struct(name) => Err(self.wrong(&format!("unknown type or struct `{name}`"))),
+            Kind::Struct(name) => Err(self.was_wrong(&format!("unknown type or struct `{name}`"))),
         }
     }
 

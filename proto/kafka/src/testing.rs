@@ -31,7 +31,7 @@ impl Gen {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.state;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,12 +41,12 @@ impl Gen {
 
     /// A number below `bound`, or 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.bits() % bound.max(1)
     }
 
     /// True or false.
     pub fn flip(&mut self) -> bool {
-        self.next() & 1 == 0
+        self.bits() & 1 == 0
     }
 
     /// A value as `version` carries it.
@@ -78,7 +78,7 @@ macro_rules! fill_numbers {
                     1 => <$type>::MIN,
                     2 => <$type>::MAX,
                     3 => g.below(100) as $type,
-                    _ => g.next() as $type,
+                    _ => g.bits() as $type,
                 };
             }
         }
@@ -89,7 +89,7 @@ fill_numbers!(i8 i16 u16 i32 u32 i64);
 
 impl Fill for f64 {
     fn fill(&mut self, g: &mut Gen, _: i16) {
-        *self = g.next() as i64 as f64 / 1024.0;
+        *self = g.bits() as i64 as f64 / 1024.0;
     }
 }
 
@@ -101,7 +101,7 @@ impl Fill for bool {
 
 impl Fill for Uuid {
     fn fill(&mut self, g: &mut Gen, _: i16) {
-        *self = Uuid::from_u64_pair(g.next(), g.next());
+        *self = Uuid::from_u64_pair(g.bits(), g.bits());
     }
 }
 
@@ -116,7 +116,7 @@ impl Fill for String {
 
 fn some_bytes(g: &mut Gen, bound: u64) -> Bytes {
     let len = g.below(bound);
-    (0..len).map(|_| g.next() as u8).collect()
+    (0..len).map(|_| g.bits() as u8).collect()
 }
 
 impl Fill for Bytes {

@@ -5,12 +5,16 @@
 //! the built-in ones and by the generator for structs. A nullable field is an `Option`.
 
 mod decoder;
+mod limits;
 mod message;
+mod tags;
 mod values;
 mod writer;
 
-pub use decoder::{Decoder, Limits, Tags};
+pub use decoder::Decoder;
+pub use limits::Limits;
 pub use message::Message;
+pub use tags::Tags;
 pub use values::{Nullable, NullableStruct};
 pub use writer::Writer;
 
@@ -28,9 +32,9 @@ pub trait Wire: Default {
     fn write(&self, w: &mut Writer) -> Result<(), EncodeError>;
 }
 
-/// The entry of a struct's table of least sizes for its `index`-th version.
-pub(crate) fn min_size_at(sizes: &[usize], index: i16) -> usize {
-    usize::try_from(index).ok().and_then(|index| sizes.get(index)).copied().unwrap_or(1)
+/// The entry for `version` in a struct's table of least sizes, which starts at version `lo`.
+pub(crate) fn min_size_at(sizes: &[usize], lo: i16, version: i16) -> usize {
+    usize::try_from(version - lo).ok().and_then(|index| sizes.get(index)).copied().unwrap_or(1)
 }
 
 /// What generated modules import.

@@ -1,4 +1,9 @@
 //! Every message in every version, filled from a seed, survives encoding and decoding.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: helpers outside of test functions count as code"
+)]
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -52,7 +57,7 @@ fn schema<M: Message + Fill + PartialEq + std::fmt::Debug>(seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn requests_survive(seed in any::<u64>()) {

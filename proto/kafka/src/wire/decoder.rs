@@ -3,34 +3,19 @@
 //! Guaranteed for any input: no read goes past the end, nothing is allocated before its size was checked
 //! against the bytes that remain, and the memory of all arrays and strings of a message stays within [`Limits`].
 
-use super::Wire;
+use super::{Limits, Tags, Wire};
 use crate::error::{DecodeError, DecodeFault};
 use bytes::Bytes;
 
 /// The longest string that Kafka's own code takes, in bytes.
 pub(super) const MAX_STRING: usize = i16::MAX as usize;
 
-/// How much a message may take once decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of memory for arrays (count times size of an element) and strings. Slices of the input are not counted.
-    pub memory: usize,
-}
-
-impl Limits {
-    /// The default for a message of `len` bytes: 16 MiB or eight times the message, whichever is more. A struct
-    /// of a few bytes on the wire can be a hundred times larger in memory; messages of real clients stay below eight times.
-    pub fn for_message(len: usize) -> Self {
-        Self { memory: len.saturating_mul(8).max(16 << 20) }
-    }
-}
-
 /// A cursor over the bytes of one message.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     bytes: &'a Bytes,
-    pos: usize,
-    end: usize,
+    pub(super) pos: usize,
+    pub(super) end: usize,
     version: i16,
     flexible: bool,
     message: &'static str,
@@ -117,7 +102,7 @@ impl<'a> Decoder<'a> {
     }
 
     #[cold]
-    fn truncated(&self, needed: usize) -> DecodeError {
+    pub(super) fn truncated(&self, needed: usize) -> DecodeError {
         self.fail(DecodeFault::Truncated { needed, remaining: self.remaining() })
     }
 
@@ -238,7 +223,7 @@ impl<'a> Decoder<'a> {
     /// Starts on the tagged fields that end a struct; there are none if the version isn't flexible.
     pub fn tags(&mut self) -> Result<Tags, DecodeError> {
         let left = if self.flexible { self.varint()? } else { 0 };
-        Ok(Tags { left, size: 0 })
+        Ok(Tags::new(left))
     }
 
     /// Steps over the tagged fields of a struct that knows none.
@@ -251,46 +236,6 @@ impl<'a> Decoder<'a> {
         while tags.next(self)?.is_some() {
             tags.skip(self)?;
         }
-        Ok(())
-    }
-}
-
-/// The tagged fields at the end of a struct, one after the other.
-#[derive(Debug)]
-pub struct Tags {
-    left: u32,
-    size: usize,
-}
-
-impl Tags {
-    /// The next field's tag; its value is then read or skipped.
-    pub fn next(&mut self, d: &mut Decoder<'_>) -> Result<Option<u32>, DecodeError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        let tag = d.varint()?;
-        self.size = d.varint()? as usize;
-        if self.size > d.remaining() {
-            return Err(d.truncated(self.size));
-        }
-        Ok(Some(tag))
-    }
-
-    /// Steps over the value.
-    pub fn skip(&mut self, d: &mut Decoder<'_>) -> Result<(), DecodeError> {
-        d.take(self.size).map(|_| ())
-    }
-
-    /// Reads the value, which must be exactly as long as its size says. A tag that comes twice counts as it came last.
-    pub fn read<T: Wire>(&mut self, value: &mut T, d: &mut Decoder<'_>) -> Result<(), DecodeError> {
-        *value = T::default();
-        let outer = std::mem::replace(&mut d.end, d.pos + self.size);
-        value.read(d)?;
-        if d.remaining() != 0 {
-            return Err(d.fail(DecodeFault::TagSize { size: self.size, left: d.remaining() }));
-        }
-        d.end = outer;
         Ok(())
     }
 }
