@@ -185,7 +185,7 @@ pub(crate) fn broken(codec: Compression, max: usize, error: &io::Error) -> Recor
 /// Decompresses as it is read.
 pub(crate) enum Decoder<'a> {
     None(&'a [u8]),
-    Gzip(MultiGzDecoder<&'a [u8]>),
+    Gzip(Box<MultiGzDecoder<&'a [u8]>>),
     Snappy(snappy::Reader<'a>),
     Lz4(Box<Lz4Reader<'a>>),
     Zstd(zstd::stream::read::Decoder<'a, &'a [u8]>),
@@ -202,7 +202,7 @@ impl<'a> Decoder<'a> {
         let broken = |e: io::Error| broken(codec, cap, &e);
         Ok(match codec {
             Compression::None => Self::None(body),
-            Compression::Gzip => Self::Gzip(MultiGzDecoder::new(body)),
+            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(body))),
             Compression::Snappy => Self::Snappy(snappy::Reader::new(body, block, cap)),
             Compression::Lz4 => Self::Lz4(Box::new(Lz4Reader::new(body).map_err(broken)?)),
             Compression::Zstd => {
