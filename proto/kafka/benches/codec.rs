@@ -1,4 +1,5 @@
-//! How long the frequent messages take: `cargo bench -p siltstone-kafka`. Prints nanoseconds; asserts nothing.
+//! How long the frequent messages take: `cargo bench -p siltstone-kafka [-- PART_OF_A_NAME]`. Prints nanoseconds; asserts
+//! nothing.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use bytes::Bytes;
@@ -8,6 +9,10 @@ use std::time::Instant;
 use uuid::Uuid;
 
 fn time<T>(name: &str, rounds: u32, mut run: impl FnMut() -> T) {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
+        return;
+    }
     for _ in 0..rounds / 10 {
         black_box(run());
     }
