@@ -1,0 +1,1 @@
+"""Driver of the interoperability scenarios: installs clients, starts servers, runs scenarios, reports."""

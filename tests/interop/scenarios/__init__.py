@@ -1,0 +1,56 @@
+"""All scenarios, in the order in which they run. A scenario is a module with a `run(context)` and this entry."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+from . import (clients, dumpavail, java_clients, kcat, kill_nine, probe, tools)
+
+
+@dataclass
+class Case:
+    """One scenario: what it needs installed, its hard time-out, and whether it needs a server of its own."""
+
+    name: str
+    run: Callable
+    needs: tuple
+    seconds: int
+    own_server: bool = False
+    store: str | None = None
+    siltstone_only: bool = False
+    per_round: int = 0
+
+    def limit(self, options):
+        """Seconds after which the scenario is ended and has failed."""
+        return self.seconds + self.per_round * options.rounds
+
+
+CASES = [
+    Case("kcat", kcat.run, ("kcat",), 90),
+    Case("java-producer", java_clients.producer, ("java", "kcat"), 90),
+    Case("java-consumer", java_clients.consumer, ("java", "kcat"), 90),
+    Case("java-admin", java_clients.admin, ("java",), 90),
+    Case("differential", probe.run, ("java",), 90),
+    Case("franz-go", clients.franz_go, ("go", "kcat"), 60),
+    Case("kafka-python", clients.kafka_python, ("python", "kcat"), 90),
+    Case("confluent-kafka", clients.confluent, ("python", "kcat"), 60),
+    Case("kafkajs", clients.kafkajs, ("kafkajs", "kcat"), 60),
+    Case("rdkafka", clients.rdkafka, ("rdkafka", "kcat"), 60),
+    Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
+    Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
+    Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
+    Case("kcat@minio", kcat.run, ("kcat", "minio"), 90, store="minio", siltstone_only=True),
+    Case("dumpavail@minio", dumpavail.run, ("kafka", "kcat", "minio"), 180, store="minio", siltstone_only=True),
+    Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
+         siltstone_only=True),
+]
+NAMES = [case.name for case in CASES]
+
+
+def choose(options):
+    """The scenarios that the command line asks for and the server can run."""
+    wanted = [case for case in CASES if not options.only or case.name in options.only]
+    if options.record:
+        wanted = [case for case in wanted if case.name == "differential"]
+    if options.server != "siltstone" or (options.store and not options.only):
+        wanted = [case for case in wanted if not case.siltstone_only]
+    return wanted
