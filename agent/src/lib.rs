@@ -1,1 +1,8 @@
-//! The agent: produce, fetch and the Kafka protocol.
+//! The agent: everything between a Kafka client's socket and the two stores.
+//!
+//! `produce` and `fetch` are the two ways through; `kafka` speaks the protocol; `engine` holds an agent's life together.
+
+pub mod engine;
+pub mod fetch;
+pub mod kafka;
+pub mod produce;

@@ -1,0 +1,285 @@
+//! An agent's life: one registration, and all that runs under it.
+//!
+//! Everything that an API needs hangs on [`Engine`]. It begins with [`Engine::start`] and is over when the registration is
+//! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, ShardId};
+use siltstone_metadata::ambient::Ambient;
+use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, Changes};
+use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
+use siltstone_metadata::follow::{Followers, Shard, ShardError};
+use siltstone_metadata::lease::{self, Membership, RegisterError};
+use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
+use siltstone_objects::Objects;
+use siltstone_objects::cache::PageCache;
+use siltstone_store::Store;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinSet;
+
+use crate::fetch::{Reader, Segments};
+use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
+
+/// Producer ids are taken from the store in blocks of so many.
+const PRODUCER_ID_BLOCK: u64 = 1000;
+
+/// Settings of an agent, without those of its listeners.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Kafka's node id.
+    pub node: u32,
+    /// The zone; may be empty.
+    pub zone: String,
+    /// Where clients reach this agent.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Shards of the cluster, if it has to be made.
+    pub shards: u16,
+    /// The write path.
+    pub write: WriteSettings,
+    /// Bytes of the page cache.
+    pub cache_bytes: u64,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// Checkpoints.
+    pub checkpoint: CheckpointSettings,
+    /// How long a silent agent is taken to be alive.
+    pub lease: Duration,
+    /// No other agent can be alive on this store: registrations that are left over end at once.
+    pub exclusive: bool,
+}
+
+/// What an engine stands on.
+#[derive(Clone)]
+pub struct Foundations {
+    /// The metadata.
+    pub store: Arc<dyn Store>,
+    /// The segments.
+    pub objects: Objects,
+    /// Time and chance.
+    pub ambient: Ambient,
+}
+
+impl std::fmt::Debug for Foundations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Foundations")
+    }
+}
+
+/// Why an engine could not begin.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// No registration.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// The catalog can't be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogReadError),
+    /// A shard can't be read.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Engine {
+    foundations: Foundations,
+    settings: EngineSettings,
+    cluster: ClusterRow,
+    registration: RegistrationRow,
+    catalog: Arc<Catalog>,
+    changes: Changes,
+    writer: Arc<Writer>,
+    reader: Reader,
+    cache: PageCacheRef,
+    producer_ids: AsyncMutex<std::ops::Range<i64>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// The cache, with a Debug that says no more.
+struct PageCacheRef(PageCache);
+
+impl std::fmt::Debug for PageCacheRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PageCache")
+    }
+}
+
+impl Engine {
+    /// Registers, follows catalog and shards, and returns once all of them are known.
+    ///
+    /// # Errors
+    /// See [`StartError`]: nothing runs then.
+    pub async fn start(
+        foundations: Foundations,
+        settings: EngineSettings,
+    ) -> Result<Arc<Engine>, StartError> {
+        let Foundations { store, objects, ambient } = foundations.clone();
+        let cluster = lease::open_cluster(store.as_ref(), &ambient, settings.shards).await?;
+        if settings.exclusive {
+            for left in lease::list(store.as_ref()).await? {
+                lease::end(store.as_ref(), left.id, cluster.shards, None).await?;
+            }
+        }
+        let registration = RegistrationRow {
+            id: RegistrationId(ambient.chance.next()),
+            node: settings.node,
+            started: ambient.clock.now(),
+            zone: settings.zone.clone(),
+            host: settings.host.clone(),
+            port: settings.port,
+            lowest_level: MIN_LEVEL,
+            highest_level: MAX_LEVEL,
+        };
+        lease::register(store.as_ref(), &registration).await?;
+        let mut tasks = JoinSet::new();
+        let pending = Arc::new(Pending::default());
+        let shards: Vec<Arc<Shard>> = (0..cluster.shards)
+            .map(|shard| {
+                Shard::new(ShardId(shard), cluster.shards, registration.id, store.clone(), pending.clone())
+            })
+            .collect();
+        let followers = Followers::new(shards);
+        let catalog = Catalog::new(store.clone());
+        let source = Segments { objects: objects.clone(), store: store.clone() };
+        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, Arc::new(source));
+        let parts = WriterParts {
+            store: store.clone(),
+            objects,
+            cache: cache.clone(),
+            followers: followers.clone(),
+            registration: registration.id,
+            ambient: ambient.clone(),
+        };
+        let writer = Writer::new(settings.write, parts, pending);
+        tasks.spawn(catalog.clone().run());
+        tasks.spawn(writer.committer());
+        tasks.spawn(writer.clone().run());
+        tasks.spawn(Membership::new(store.clone(), registration.id, cluster.shards, settings.lease).run());
+        for shard in followers.shards() {
+            tasks.spawn(shard.clone().run());
+            let (shard, store) = (shard.clone(), store.clone());
+            tasks.spawn(
+                Checkpointer::new(shard, store, registration.id, settings.checkpoint, ambient.clone()).run(),
+            );
+        }
+        let changes = Changes::new(store.clone(), ambient, cluster.shards);
+        let reader = Reader::new(store, followers.clone(), cache.clone());
+        catalog.fresh().await?;
+        futures::future::try_join_all(followers.shards().iter().map(|shard| shard.fresh())).await?;
+        Ok(Arc::new(Engine {
+            foundations,
+            settings,
+            cluster,
+            registration,
+            catalog,
+            changes,
+            writer,
+            reader,
+            cache: PageCacheRef(cache),
+            producer_ids: AsyncMutex::new(0..0),
+            tasks: Mutex::new(tasks),
+        }))
+    }
+
+    /// The cluster that it belongs to.
+    pub fn cluster(&self) -> &ClusterRow {
+        &self.cluster
+    }
+
+    /// Its registration.
+    pub fn registration(&self) -> &RegistrationRow {
+        &self.registration
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    /// The catalog that it follows.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Changes to the catalog.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The write path.
+    pub fn writer(&self) -> &Arc<Writer> {
+        &self.writer
+    }
+
+    /// The read path.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The shards.
+    pub fn followers(&self) -> &Followers {
+        self.reader.followers()
+    }
+
+    /// Time and chance.
+    pub fn ambient(&self) -> &Ambient {
+        &self.foundations.ambient
+    }
+
+    /// The metadata store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.foundations.store
+    }
+
+    /// The page cache.
+    pub fn cache(&self) -> &PageCache {
+        &self.cache.0
+    }
+
+    /// A producer id that nobody else has or gets.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`].
+    pub async fn producer_id(&self) -> Result<i64, CatalogError> {
+        let mut block = self.producer_ids.lock().await;
+        if block.is_empty() {
+            let first = self.changes.take_producer_ids(PRODUCER_ID_BLOCK).await?;
+            *block = first..first + PRODUCER_ID_BLOCK as i64;
+        }
+        let id = block.start;
+        block.start += 1;
+        Ok(id)
+    }
+
+    /// Why the engine can't serve just now, if so.
+    pub fn trouble(&self) -> Option<String> {
+        self.followers()
+            .shards()
+            .iter()
+            .find_map(|shard| shard.read(|_| ()).err())
+            .map(|error| error.to_string())
+    }
+
+    /// Resolves once the registration is over: the engine is of no more use.
+    pub async fn ended(&self) {
+        self.writer.ended().await;
+    }
+
+    /// Ends cleanly: what is buffered is flushed and answered, the registration ended. Bounded by `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        let clean = async {
+            self.writer.drain().await;
+            lease::end(self.store().as_ref(), self.registration.id, self.cluster.shards, None).await
+        };
+        match tokio::time::timeout(patience, clean).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the registration could not be ended: others will"),
+            Err(_) => tracing::warn!("not all that was buffered could be flushed in time"),
+        }
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}

@@ -1,0 +1,24 @@
+//! The read path (design, section 5): from an offset to bytes that a client takes as they are.
+//!
+//! ```text
+//! offset ─▶ followed state ─▶ extents ─▶ pages (cache, one GET each) ─▶ batches, base offset and leader epoch set ─▶ pieces
+//!                 └ older ─▶ rows ─┘
+//! ```
+//!
+//! Guarantees: whole batches only, in order, the first one holding the offset asked for; bytes are not copied but for small
+//! batches; every batch's CRC is checked against what the producer sent, and damage is an error that names the object, for that range
+//! alone. An offset is judged out of range only from state as fresh as the request (S6).
+
+mod error;
+mod locate;
+mod poll;
+mod reader;
+mod source;
+mod times;
+mod walk;
+
+pub use error::FetchError;
+pub use poll::{FetchPartition, FetchResult, FetchSpec};
+pub use reader::{Bounds, Reader};
+pub(crate) use source::Segments;
+pub use times::TimestampAndOffset;

@@ -1,0 +1,111 @@
+//! A fetch of many partitions, with Kafka's limits and its long poll.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use siltstone_log::PartitionId;
+use siltstone_metadata::follow::Subscription;
+use tokio::time::Instant;
+
+use super::error::FetchError;
+use super::reader::{Bounds, Read, Reader};
+
+/// What is wanted of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchPartition {
+    /// Which.
+    pub partition: PartitionId,
+    /// From this offset on.
+    pub offset: i64,
+    /// At most so many bytes, but for one batch that is larger.
+    pub max_bytes: usize,
+}
+
+/// A fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchSpec {
+    /// In the order in which they are served.
+    pub partitions: Vec<FetchPartition>,
+    /// Answer once there are so many bytes.
+    pub min_bytes: usize,
+    /// At most so many bytes in all, but for one batch that is larger.
+    pub max_bytes: usize,
+    /// Answer by then in any case.
+    pub max_wait: Duration,
+}
+
+/// What one partition gave.
+#[derive(Debug)]
+pub struct FetchResult {
+    /// Which.
+    pub partition: PartitionId,
+    /// Whole batches, in pieces; or why there are none.
+    pub records: Result<Vec<Bytes>, FetchError>,
+    /// Bytes of them.
+    pub bytes: usize,
+    /// The partition's ends (as far as known, if there was an error).
+    pub bounds: Bounds,
+}
+
+impl Reader {
+    /// Reads what there is, and if that is less than `min_bytes` waits for the fold to bring more, at most for `max_wait`. An error of any
+    /// partition ends the wait, as in Kafka.
+    pub async fn fetch(&self, spec: &FetchSpec) -> Vec<FetchResult> {
+        let deadline = Instant::now() + spec.max_wait;
+        let mut subscription: Option<Subscription> = None;
+        loop {
+            let results = self.fetch_once(spec).await;
+            let bytes: usize = results.iter().map(|result| result.bytes).sum();
+            let failed = results.iter().any(|result| result.records.is_err());
+            if bytes >= spec.min_bytes || failed || spec.partitions.is_empty() && spec.max_wait.is_zero() {
+                return results;
+            }
+            match &subscription {
+                None => {
+                    // Subscribe first, then look again: what came in between is not missed.
+                    let mut new = Subscription::default();
+                    for wanted in &spec.partitions {
+                        self.followers.of(wanted.partition).subscribe(&mut new, wanted.partition);
+                    }
+                    subscription = Some(new);
+                    if Instant::now() < deadline {
+                        continue;
+                    }
+                }
+                Some(subscription) => {
+                    if tokio::time::timeout_at(deadline, subscription.changed()).await.is_ok() {
+                        continue;
+                    }
+                }
+            }
+            return results;
+        }
+    }
+
+    async fn fetch_once(&self, spec: &FetchSpec) -> Vec<FetchResult> {
+        let mut left = spec.max_bytes;
+        let mut any = false;
+        let mut results = Vec::with_capacity(spec.partitions.len());
+        for wanted in &spec.partitions {
+            let max_bytes = wanted.max_bytes.min(left);
+            let read = if any && max_bytes == 0 {
+                self.bounds(wanted.partition).await.map(|bounds| Read { bounds, ..Read::default() })
+            } else {
+                self.read(wanted.partition, wanted.offset, max_bytes, !any).await
+            };
+            results.push(match read {
+                Ok(read) => {
+                    left = left.saturating_sub(read.bytes);
+                    any |= read.bytes > 0;
+                    let Read { pieces, bytes, bounds } = read;
+                    FetchResult { partition: wanted.partition, records: Ok(pieces), bytes, bounds }
+                }
+                Err(error) => {
+                    let bounds = self.bounds(wanted.partition).await.unwrap_or_default();
+                    FetchResult { partition: wanted.partition, records: Err(error), bytes: 0, bounds }
+                }
+            });
+        }
+        results
+    }
+}

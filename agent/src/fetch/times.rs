@@ -1,0 +1,132 @@
+//! Finding offsets by time: ListOffsets.
+
+use siltstone_log::{Extent, PartitionId};
+use siltstone_metadata::rows;
+use siltstone_records::{Batch, Scratch};
+
+use super::error::FetchError;
+use super::reader::Reader;
+use super::walk::Walk;
+
+/// Records of a batch may have so many bytes once decompressed; what was produced had at most so many.
+const MAX_DECOMPRESSED: usize = 64 << 20;
+
+/// A record's place by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampAndOffset {
+    /// Its timestamp, milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl Reader {
+    /// The first record (by offset) whose timestamp is at least `timestamp`.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn first_since(
+        &self,
+        partition: PartitionId,
+        timestamp: i64,
+    ) -> Result<Option<TimestampAndOffset>, FetchError> {
+        let mut from = self.fresh_bounds(partition).await?.log_start;
+        loop {
+            let extents = self.extents_from(partition, from).await?;
+            let Some(last) = extents.last() else { return Ok(None) };
+            let next = last.end();
+            for extent in extents.iter().filter(|extent| extent.max_timestamp >= timestamp) {
+                let found = self.in_extent(extent, from, |record| record.timestamp >= timestamp).await?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            from = next;
+        }
+    }
+
+    /// The record with the greatest timestamp; of several the first.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn max_timestamp(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Option<TimestampAndOffset>, FetchError> {
+        let log_start = self.fresh_bounds(partition).await?.log_start;
+        let mut from = log_start;
+        let mut best: Option<Extent> = None;
+        loop {
+            let extents = self.extents_from(partition, from).await?;
+            let Some(last) = extents.last() else { break };
+            from = last.end();
+            for extent in extents {
+                if best.is_none_or(|best| extent.max_timestamp > best.max_timestamp) {
+                    best = Some(extent);
+                }
+            }
+        }
+        let Some(extent) = best else { return Ok(None) };
+        self.in_extent(&extent, log_start, |record| record.timestamp >= extent.max_timestamp).await
+    }
+
+    /// All extents from `offset` on that one look gives; empty at the end.
+    async fn extents_from(&self, partition: PartitionId, offset: i64) -> Result<Vec<Extent>, FetchError> {
+        let held = self
+            .state(partition, |state| {
+                let reached = offset >= state.first_held();
+                reached.then(|| {
+                    let extents = state.extents().iter().map(|held| held.extent);
+                    extents.filter(|extent| extent.end() > offset).collect::<Vec<_>>()
+                })
+            })
+            .await?;
+        match held {
+            Some(extents) => Ok(extents),
+            None => {
+                let shard = self.followers.of(partition).id();
+                let snapshot = self.store.snapshot().await?;
+                let chunk = rows::chunk_at(snapshot.as_ref(), shard, partition, offset).await?;
+                Ok(chunk.into_iter().filter(|extent| extent.end() > offset).collect())
+            }
+        }
+    }
+
+    /// The first record of an extent, from offset `from` on, that `wanted` takes.
+    async fn in_extent(
+        &self,
+        extent: &Extent,
+        from: i64,
+        wanted: impl Fn(&TimestampAndOffset) -> bool,
+    ) -> Result<Option<TimestampAndOffset>, FetchError> {
+        let rope = self.bytes(extent).await?;
+        let mut walk = Walk::new(extent, &rope);
+        let mut scratch = Scratch::new();
+        while let Some(found) = walk.next().map_err(FetchError::Storage)? {
+            if found.end() <= from {
+                continue;
+            }
+            let bytes = walk.bytes(&found);
+            let damaged = |error: &dyn std::fmt::Display| {
+                FetchError::Storage(format!("object {}: {error}", extent.segment.id.object_name()))
+            };
+            let batch = Batch::parse(&bytes).map_err(|error| damaged(&error))?;
+            let newest = TimestampAndOffset { timestamp: batch.max_timestamp, offset: found.base };
+            if !wanted(&newest) {
+                continue;
+            }
+            let walked = batch.records(MAX_DECOMPRESSED, &mut scratch).map_err(|error| damaged(&error))?;
+            for record in walked.iter() {
+                let record = record.map_err(|error| damaged(&error))?;
+                let place = TimestampAndOffset {
+                    timestamp: record.timestamp,
+                    offset: found.base + (record.offset - batch.base_offset),
+                };
+                if place.offset >= from && wanted(&place) {
+                    return Ok(Some(place));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,350 @@
+//! The writer: takes batches into the buffer, flushes as the policy says, uploads.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use siltstone_log::{PartitionId, RegistrationId, SegmentId};
+use siltstone_metadata::ambient::Ambient;
+use siltstone_metadata::follow::Followers;
+use siltstone_objects::Objects;
+use siltstone_objects::cache::PageCache;
+use siltstone_store::Store;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::budget::{Budget, Reservation};
+use super::buffer::{Buffer, Buffered, NewBatch};
+use super::commit::Ready;
+use super::committer::{CommitQueue, Committer};
+use super::pending::Pending;
+use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
+use super::segment::{self, BlockCompression};
+use super::ticket::{self, Slot, Ticket, WriteError};
+
+/// Manifests of a flush together, bytes: well under what a transaction takes.
+const MANIFEST_BYTES: usize = 400_000;
+
+/// Settings of the write path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WriteSettings {
+    /// When to flush.
+    pub policy: PolicySettings,
+    /// Whether to compress blocks that producers didn't.
+    pub compression: BlockCompression,
+    /// Bytes of requests that may wait to be written.
+    pub buffer_bytes: usize,
+    /// How long an upload is tried before its producers are told to send again.
+    pub upload_timeout: Duration,
+}
+
+/// What the writer works with.
+pub(crate) struct WriterParts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) objects: Objects,
+    pub(crate) cache: PageCache,
+    pub(crate) followers: Followers,
+    pub(crate) registration: RegistrationId,
+    pub(crate) ambient: Ambient,
+}
+
+#[derive(Debug)]
+struct Inner {
+    buffer: Buffer,
+    puts: Tokens,
+    inline_bytes: Tokens,
+    closing: bool,
+}
+
+/// The write path's entrance. Shared by all connections.
+pub struct Writer {
+    settings: WriteSettings,
+    parts: WriterParts,
+    budget: Budget,
+    inner: Mutex<Inner>,
+    news: Arc<Notify>,
+    queue: Arc<CommitQueue>,
+    pending: Arc<Pending>,
+    started: Instant,
+    numbers: AtomicU64,
+    uploads: AtomicUsize,
+    inline_flushes: Arc<AtomicUsize>,
+    uncommitted: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+/// A flush on its way.
+struct Flush {
+    id: SegmentId,
+    at: i64,
+    inline: bool,
+    batches: Vec<Buffered>,
+}
+
+impl Writer {
+    pub(crate) fn new(settings: WriteSettings, parts: WriterParts, pending: Arc<Pending>) -> Arc<Self> {
+        let inner = Inner {
+            buffer: Buffer::default(),
+            puts: Tokens::new(settings.policy.puts_per_second),
+            inline_bytes: Tokens::new(settings.policy.inline_bytes_per_second),
+            closing: false,
+        };
+        Arc::new(Writer {
+            budget: Budget::new(settings.buffer_bytes),
+            settings,
+            parts,
+            inner: Mutex::new(inner),
+            news: Arc::new(Notify::new()),
+            queue: Arc::default(),
+            pending,
+            started: Instant::now(),
+            numbers: AtomicU64::new(0),
+            uploads: AtomicUsize::new(0),
+            inline_flushes: Arc::default(),
+            uncommitted: Arc::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The budget to reserve from before a produce request's body is read.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Takes a request's batches, in its order. The reservation is held until all are answered. `droppable`: they may be
+    /// dropped if the connection closes before they are in a flush (not so for acks=0).
+    ///
+    /// The partitions must be loaded on this agent: else their outcome is [`WriteError::Lost`].
+    pub fn append(
+        &self,
+        connection: u64,
+        batches: Vec<NewBatch>,
+        reservation: Option<Reservation>,
+        droppable: bool,
+    ) -> Ticket {
+        let (ticket, slots) = ticket::issue(batches.len(), reservation);
+        if *self.pending.ended().borrow() {
+            return ticket; // the slots' drop answers
+        }
+        let arrived = Instant::now();
+        {
+            let mut inner = self.lock();
+            for (batch, slot) in batches.into_iter().zip(slots) {
+                inner.buffer.push(Buffered { batch, slot, connection, droppable, arrived });
+            }
+        }
+        self.news.notify_one();
+        ticket
+    }
+
+    /// A connection is gone: what it left in the buffer is dropped.
+    pub fn close_connection(&self, connection: u64) {
+        let dropped = self.lock().buffer.drop_connection(connection);
+        dropped.into_iter().for_each(|slot| slot.resolve(Err(WriteError::Closed)));
+    }
+
+    /// Bytes in the buffer, not yet in a flush.
+    pub fn buffered(&self) -> usize {
+        self.lock().buffer.bytes()
+    }
+
+    /// Flushes all that is there without waiting for more, and returns once it is answered. For a clean stop.
+    pub async fn drain(&self) {
+        self.lock().closing = true;
+        loop {
+            self.news.notify_one();
+            let committed = self.lock().buffer.is_empty() && self.uncommitted.load(Ordering::SeqCst) == 0;
+            let idle = committed && self.pending.is_empty();
+            if idle || *self.pending.ended().borrow() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Resolves once this agent's registration is over: nothing can be written any more.
+    pub async fn ended(&self) {
+        let mut ended = self.pending.ended();
+        // An error would mean that the sender is gone, which this holds.
+        drop(ended.wait_for(|ended| *ended).await);
+    }
+
+    /// The committer of this writer, to be run as a task of its own: it must not be cancelled while the agent lives.
+    pub(crate) fn committer(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (news, uncommitted, inline) =
+            (self.news.clone(), self.uncommitted.clone(), self.inline_flushes.clone());
+        let done = move |count: usize| {
+            uncommitted.fetch_sub(count, Ordering::SeqCst);
+            // Inline flushes commit as one group with whatever is ready: all of those under way are done.
+            inline.store(0, Ordering::SeqCst);
+            news.notify_one();
+        };
+        Committer {
+            store: self.parts.store.clone(),
+            followers: self.parts.followers.clone(),
+            registration: self.parts.registration,
+            pending: self.pending.clone(),
+            queue: self.queue.clone(),
+            done: Arc::new(done),
+        }
+        .run()
+    }
+
+    /// Flushes for ever; returns when the registration is over.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut uploads = JoinSet::new();
+        let mut ended = self.pending.ended();
+        loop {
+            let wait = loop {
+                match self.next_flush() {
+                    Ok(flush) => self.start(flush, &mut uploads),
+                    Err(wait) => break wait,
+                }
+            };
+            let pause = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                over = ended.wait_for(|ended| *ended) => {
+                    drop(over);
+                    break;
+                }
+                Some(_) = uploads.join_next(), if !uploads.is_empty() => {}
+                () = self.news.notified() => {}
+                () = pause => {}
+            }
+        }
+        // What is still buffered is answered by dropping its slots.
+        drop(self.lock().buffer.take(usize::MAX, usize::MAX));
+    }
+
+    /// The next flush, or how long to wait for one.
+    fn next_flush(&self) -> Result<Flush, Option<Duration>> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        metrics::gauge!("siltstone_produce_buffered_bytes").set(inner.buffer.bytes() as f64);
+        let Some(oldest) = inner.buffer.oldest() else { return Err(None) };
+        let clock = now.duration_since(self.started);
+        let last = inner.buffer.last_arrival().unwrap_or(oldest);
+        let view = View {
+            bytes: inner.buffer.bytes(),
+            manifest_full: inner.buffer.manifest_bytes() >= MANIFEST_BYTES,
+            age: now.duration_since(oldest),
+            quiet_for: now.duration_since(last),
+            placement: inner.buffer.placement(),
+            uploads: self.uploads.load(Ordering::SeqCst),
+            inline_flushes: self.inline_flushes.load(Ordering::SeqCst),
+            put_budget: inner.puts.any(clock),
+            inline_budget: inner.inline_bytes.any(clock),
+            closing: inner.closing,
+        };
+        let inline = match policy::choose(&self.settings.policy, &view) {
+            Choice::Wait(wait) => return Err(wait),
+            Choice::Flush { inline } => inline,
+        };
+        let bytes = if inline { FORCED_INLINE_BYTES } else { self.settings.policy.flush_bytes };
+        let batches = inner.buffer.take(bytes, MANIFEST_BYTES);
+        if inline {
+            inner.inline_bytes.spend(view.bytes as f64);
+        } else {
+            inner.puts.spend(1.0);
+        }
+        drop(inner);
+        metrics::histogram!("siltstone_produce_buffer_seconds").record(view.age.as_secs_f64());
+        let number = self.numbers.fetch_add(1, Ordering::SeqCst) + 1;
+        let id = SegmentId { registration: self.parts.registration, number };
+        Ok(Flush { id, at: self.parts.ambient.clock.now(), inline, batches })
+    }
+
+    fn start(self: &Arc<Self>, flush: Flush, uploads: &mut JoinSet<()>) {
+        let partitions: BTreeSet<PartitionId> = flush.batches.iter().map(|b| b.batch.partition).collect();
+        let connections: BTreeSet<u64> = flush.batches.iter().map(|b| b.connection).collect();
+        self.queue.enter(flush.id.number, partitions, connections);
+        self.uncommitted.fetch_add(1, Ordering::SeqCst);
+        if flush.inline {
+            self.inline_flushes.fetch_add(1, Ordering::SeqCst);
+            self.finish_inline(flush);
+        } else {
+            self.uploads.fetch_add(1, Ordering::SeqCst);
+            let writer = self.clone();
+            uploads.spawn(async move {
+                writer.upload(flush).await;
+                writer.uploads.fetch_sub(1, Ordering::SeqCst);
+                writer.news.notify_one();
+            });
+        }
+    }
+
+    fn finish_inline(&self, flush: Flush) {
+        let Flush { id, at, batches, .. } = flush;
+        let built = segment::build(id, at, batches, BlockCompression::Off);
+        metrics::counter!("siltstone_produce_flushes_total", "kind" => "inline").increment(1);
+        metrics::counter!("siltstone_produce_flushed_bytes_total", "kind" => "inline")
+            .increment(built.length);
+        let place = built.place(id, true);
+        let ready = Ready::new(place, at, built, self.parts.followers.count());
+        if let Some(bytes) = &ready.inline {
+            self.parts.cache.insert_written(place.id, std::slice::from_ref(bytes));
+        }
+        self.queue.ready(id.number, ready);
+    }
+
+    async fn upload(&self, flush: Flush) {
+        let Flush { id, at, batches, .. } = flush;
+        let built = match self.settings.compression {
+            BlockCompression::Off => segment::build(id, at, batches, BlockCompression::Off),
+            compression => {
+                let build = move || segment::build(id, at, batches, compression);
+                match tokio::task::spawn_blocking(build).await {
+                    Ok(built) => built,
+                    // The slots went down with it and were answered.
+                    Err(error) => {
+                        tracing::error!(%error, "building a segment failed");
+                        return self.give_up(id.number);
+                    }
+                }
+            }
+        };
+        let began = Instant::now();
+        let deadline = began + self.settings.upload_timeout;
+        let put = self.parts.objects.put(&id.object_name(), built.chunks.clone(), deadline).await;
+        metrics::histogram!("siltstone_produce_upload_seconds").record(began.elapsed().as_secs_f64());
+        match put {
+            Ok(()) => {
+                metrics::counter!("siltstone_produce_flushes_total", "kind" => "object").increment(1);
+                metrics::counter!("siltstone_produce_flushed_bytes_total", "kind" => "object")
+                    .increment(built.length);
+                let place = built.place(id, false);
+                self.parts.cache.insert_written(place.id, &built.chunks);
+                self.queue.ready(id.number, Ready::new(place, at, built, self.parts.followers.count()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "segment not stored: its producers are told to send again");
+                metrics::counter!("siltstone_produce_failed_flushes_total").increment(1);
+                let error = WriteError::Storage(error.to_string());
+                let slots: Vec<Slot> = built.slots.into_iter().flatten().collect();
+                self.give_up(id.number);
+                slots.into_iter().for_each(|slot| slot.resolve(Err(error.clone())));
+            }
+        }
+    }
+
+    fn give_up(&self, number: u64) {
+        self.uncommitted.fetch_sub(1, Ordering::SeqCst);
+        self.queue.failed(number);
+    }
+}

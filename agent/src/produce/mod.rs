@@ -1,0 +1,29 @@
+//! The write path (design, section 4): buffer, flush, upload, commit, fold, acknowledge.
+//!
+//! ```text
+//! append() ─▶ Buffer ─ policy ─▶ segment ─▶ upload (object) ─┐
+//!                         └────▶ segment ─▶ (inline) ────────┴▶ committer ─▶ shard logs ─▶ followers ─▶ Pending ─▶ tickets
+//! ```
+//!
+//! Guarantees: a ticket says `Done` only from the fold, so what it says is durable and visible (S1, S4). Batches of one partition, and
+//! of one connection, are committed in the order of their arrival. Memory is bounded by the budget that callers reserve from
+//! before they read a request (S11). Nothing is retried under another registration.
+
+mod budget;
+mod buffer;
+mod commit;
+mod committer;
+mod flusher;
+mod pending;
+mod policy;
+mod segment;
+mod ticket;
+
+pub use budget::{Budget, Reservation};
+pub use buffer::{NewBatch, Placement};
+pub(crate) use flusher::WriterParts;
+pub use flusher::{WriteSettings, Writer};
+pub(crate) use pending::Pending;
+pub use policy::PolicySettings;
+pub use segment::BlockCompression;
+pub use ticket::{Ticket, WriteError, WriteOutcome};

@@ -1,0 +1,220 @@
+//! When to flush, and to where (design, section 4). Pure: a view of the buffer and of what is under way goes in, a choice comes out.
+//!
+//! The interval is a bound on cost, not a delay that everyone pays: producers have few requests in flight, and while all of them wait for
+//! us nothing more can come. So a flush starts as soon as nothing more is coming in, while uploads are few and the budgets allow.
+
+use std::time::Duration;
+
+use super::buffer::Placement;
+
+/// What the policy goes by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PolicySettings {
+    /// A segment of this size is flushed at once.
+    pub flush_bytes: usize,
+    /// The oldest batch waits for at most so long.
+    pub flush_interval: Duration,
+    /// Flushes up to this size go into the metadata store.
+    pub inline_bytes: usize,
+    /// Inline bytes a second, on average.
+    pub inline_bytes_per_second: f64,
+    /// PUTs a second that flushes smaller than `flush_bytes` may cause, on average.
+    pub puts_per_second: f64,
+    /// Nothing more is coming in if nothing came for so long.
+    pub quiet: Duration,
+    /// Uploads in flight, at most.
+    pub max_uploads: usize,
+    /// While fewer uploads are in flight than this, a quiet buffer is flushed before it is full or old.
+    pub few_uploads: usize,
+}
+
+impl PolicySettings {
+    /// For a store whose PUTs cost money and take long.
+    pub fn cloud() -> Self {
+        PolicySettings {
+            flush_bytes: 8 << 20,
+            flush_interval: Duration::from_millis(250),
+            inline_bytes: 64 << 10,
+            inline_bytes_per_second: f64::from(4u32 << 20),
+            puts_per_second: 8.0,
+            quiet: Duration::from_millis(2),
+            max_uploads: 8,
+            few_uploads: 2,
+        }
+    }
+
+    /// For a local directory, where a PUT is cheap.
+    pub fn local() -> Self {
+        PolicySettings {
+            flush_interval: Duration::from_millis(20),
+            puts_per_second: 1000.0,
+            quiet: Duration::from_micros(500),
+            max_uploads: 3,
+            few_uploads: 2,
+            ..PolicySettings::cloud()
+        }
+    }
+}
+
+/// What there is to decide about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct View {
+    pub(super) bytes: usize,
+    /// As many batches as a manifest takes.
+    pub(super) manifest_full: bool,
+    pub(super) age: Duration,
+    pub(super) quiet_for: Duration,
+    pub(super) placement: Placement,
+    pub(super) uploads: usize,
+    pub(super) inline_flushes: usize,
+    pub(super) put_budget: bool,
+    pub(super) inline_budget: bool,
+    /// The agent stops: what is there goes now.
+    pub(super) closing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    Flush {
+        inline: bool,
+    },
+    /// Look again after so long, or when something happens.
+    Wait(Option<Duration>),
+}
+
+/// A segment forced inline by its topic may be this large: several parts, well within one transaction.
+pub(super) const FORCED_INLINE_BYTES: usize = 512 << 10;
+
+pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
+    let inline = may_go_inline(settings, view);
+    if view.closing {
+        return Choice::Flush { inline };
+    }
+    let full = view.bytes >= settings.flush_bytes || view.manifest_full;
+    let old = view.age >= settings.flush_interval;
+    if inline && !full {
+        // While one is being committed the next one gathers: its size adapts to what a commit takes.
+        let free = view.inline_flushes == 0 && view.uploads == 0;
+        return if free || old {
+            Choice::Flush { inline }
+        } else {
+            Choice::Wait(Some(settings.flush_interval - view.age))
+        };
+    }
+    if view.uploads >= settings.max_uploads {
+        return Choice::Wait(None);
+    }
+    if full || old {
+        return Choice::Flush { inline: false };
+    }
+    let few = view.uploads < settings.few_uploads && view.put_budget;
+    if few && view.quiet_for >= settings.quiet {
+        return Choice::Flush { inline: false };
+    }
+    let until_old = settings.flush_interval - view.age;
+    let wait = if few { until_old.min(settings.quiet - view.quiet_for) } else { until_old };
+    Choice::Wait(Some(wait))
+}
+
+fn may_go_inline(settings: &PolicySettings, view: &View) -> bool {
+    match view.placement {
+        Placement::Object => false,
+        Placement::Inline => view.bytes <= FORCED_INLINE_BYTES,
+        Placement::Auto => view.bytes <= settings.inline_bytes && view.inline_budget,
+    }
+}
+
+/// A bucket of tokens: so many a second on average, with a burst of what a second brings. Debt is allowed and paid back first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tokens {
+    per_second: f64,
+    level: f64,
+    at: Duration,
+}
+
+impl Tokens {
+    pub(super) fn new(per_second: f64) -> Self {
+        Tokens { per_second, level: per_second, at: Duration::ZERO }
+    }
+
+    /// Whether anything may be spent at `now` (any monotonic clock).
+    pub(super) fn any(&mut self, now: Duration) -> bool {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        self.at = self.at.max(now);
+        self.level = (self.level + passed * self.per_second).min(self.per_second);
+        self.level >= 1.0
+    }
+
+    pub(super) fn spend(&mut self, amount: f64) {
+        self.level -= amount;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        View {
+            bytes: 1000,
+            manifest_full: false,
+            age: Duration::ZERO,
+            quiet_for: Duration::ZERO,
+            placement: Placement::Auto,
+            uploads: 0,
+            inline_flushes: 0,
+            put_budget: true,
+            inline_budget: true,
+            closing: false,
+        }
+    }
+
+    #[test]
+    fn small_flushes_go_inline_at_once_and_gather_while_one_is_under_way() {
+        let settings = PolicySettings::cloud();
+        assert_eq!(choose(&settings, &view()), Choice::Flush { inline: true });
+        let busy = View { inline_flushes: 1, ..view() };
+        assert!(matches!(choose(&settings, &busy), Choice::Wait(Some(_))));
+        let old = View { age: settings.flush_interval, ..busy };
+        assert_eq!(choose(&settings, &old), Choice::Flush { inline: true });
+    }
+
+    #[test]
+    fn full_buffers_go_unless_too_many_uploads_are_under_way() {
+        let settings = PolicySettings::cloud();
+        let full = View { bytes: settings.flush_bytes, put_budget: false, ..view() };
+        assert_eq!(choose(&settings, &full), Choice::Flush { inline: false });
+        let busy = View { uploads: settings.max_uploads, ..full };
+        assert_eq!(choose(&settings, &busy), Choice::Wait(None));
+    }
+
+    #[test]
+    fn quiet_buffers_go_while_uploads_are_few_and_the_budget_allows() {
+        let settings = PolicySettings::cloud();
+        let quiet = View { bytes: 1 << 20, quiet_for: settings.quiet, ..view() };
+        assert_eq!(choose(&settings, &quiet), Choice::Flush { inline: false });
+        let poor = View { put_budget: false, ..quiet };
+        assert_eq!(choose(&settings, &poor), Choice::Wait(Some(settings.flush_interval)));
+        let coming = View { quiet_for: Duration::ZERO, ..quiet };
+        assert_eq!(choose(&settings, &coming), Choice::Wait(Some(settings.quiet)));
+    }
+
+    #[test]
+    fn topics_can_force_a_place() {
+        let settings = PolicySettings::cloud();
+        let object = View { placement: Placement::Object, quiet_for: settings.quiet, ..view() };
+        assert_eq!(choose(&settings, &object), Choice::Flush { inline: false });
+        let inline = View { placement: Placement::Inline, bytes: 200 << 10, inline_budget: false, ..view() };
+        assert_eq!(choose(&settings, &inline), Choice::Flush { inline: true });
+    }
+
+    #[test]
+    fn tokens_come_back_with_time_and_debt_is_paid_first() {
+        let mut tokens = Tokens::new(4.0);
+        let at = Duration::from_millis;
+        assert!(tokens.any(at(0)));
+        tokens.spend(6.0);
+        assert!(!tokens.any(at(500)));
+        assert!(tokens.any(at(760)));
+    }
+}

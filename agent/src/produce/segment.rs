@@ -1,0 +1,125 @@
+//! Putting a segment together: blocks by partition, encoded if that pays, then the footer. Pure.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use siltstone_log::{Block, BlockPlace, Encoding, Footer, FooterBlock, PartitionId, SegmentId, SegmentPlace};
+
+use super::buffer::{Buffered, NewBatch};
+use super::ticket::Slot;
+
+/// Batches of a block: its manifest stays well below what one value of the metadata store takes.
+const BATCHES_PER_BLOCK: usize = 1_500;
+/// How much of a block is compressed on trial.
+const SAMPLE_BYTES: usize = 32 << 10;
+/// Blocks smaller than this are left as they are.
+const LEAST_BYTES: usize = 4 << 10;
+
+/// Whether blocks whose batches the producers did not compress are compressed at flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockCompression {
+    /// Never: where storage costs little, processor time is the better saving.
+    Off,
+    /// With zstd at this level, where a sample shrinks to 70 % or less.
+    Auto {
+        /// zstd's; negative ones are the fast ones.
+        level: i32,
+    },
+}
+
+/// A segment, ready to be stored.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) chunks: Vec<Bytes>,
+    pub(super) length: u64,
+    pub(super) blocks: Vec<Block>,
+    /// For each block, its batches' slots.
+    pub(super) slots: Vec<Vec<Slot>>,
+}
+
+impl Built {
+    pub(super) fn place(&self, id: SegmentId, inline: bool) -> SegmentPlace {
+        SegmentPlace { id, inline, length: self.length }
+    }
+}
+
+struct Builder {
+    built: Built,
+    footer: Footer,
+    compression: BlockCompression,
+}
+
+/// Builds segment `id` of these batches, which keep their order within each partition.
+pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression: BlockCompression) -> Built {
+    let mut by_partition: BTreeMap<PartitionId, Vec<(NewBatch, Slot)>> = BTreeMap::new();
+    for buffered in batches {
+        by_partition.entry(buffered.batch.partition).or_default().push((buffered.batch, buffered.slot));
+    }
+    let built = Built { chunks: Vec::new(), length: 0, blocks: Vec::new(), slots: Vec::new() };
+    let mut builder = Builder { built, footer: Footer { id, at, blocks: Vec::new() }, compression };
+    for (partition, mut batches) in by_partition {
+        while !batches.is_empty() {
+            let rest = batches.split_off(batches.len().min(BATCHES_PER_BLOCK));
+            builder.block(partition, batches);
+            batches = rest;
+        }
+    }
+    let Builder { mut built, footer, .. } = builder;
+    let footer = Bytes::from(footer.encode());
+    built.length += footer.len() as u64;
+    built.chunks.push(footer);
+    built
+}
+
+impl Builder {
+    fn block(&mut self, partition: PartitionId, batches: Vec<(NewBatch, Slot)>) {
+        let raw_length: u32 = batches.iter().map(|(batch, _)| batch.meta.bytes).sum();
+        let encoded = self.encoded(&batches, raw_length);
+        let first = self.built.chunks.len();
+        let mut metas = Vec::with_capacity(batches.len());
+        let mut slots = Vec::with_capacity(batches.len());
+        for (batch, slot) in batches {
+            if encoded.is_none() {
+                self.built.chunks.extend(batch.bytes.into_iter().filter(|chunk| !chunk.is_empty()));
+            }
+            metas.push(batch.meta);
+            slots.push(slot);
+        }
+        let encoding = match &encoded {
+            None => Encoding::Plain,
+            Some(_) => Encoding::Zstd { raw_length },
+        };
+        self.built.chunks.extend(encoded);
+        let stored = &self.built.chunks[first..];
+        let length = stored.iter().map(Bytes::len).sum::<usize>() as u32;
+        let checksum = stored.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk));
+        let place = BlockPlace { start: self.built.length, length, encoding };
+        self.built.length += u64::from(length);
+        self.footer.blocks.push(FooterBlock { partition, place, checksum });
+        self.built.blocks.push(Block { partition, place, batches: metas });
+        self.built.slots.push(slots);
+    }
+
+    /// The block in one zstd frame, if that pays.
+    fn encoded(&self, batches: &[(NewBatch, Slot)], raw_length: u32) -> Option<Bytes> {
+        let BlockCompression::Auto { level } = self.compression else { return None };
+        if (raw_length as usize) < LEAST_BYTES || batches.iter().any(|(batch, _)| batch.compressed) {
+            return None;
+        }
+        let chunks = || batches.iter().flat_map(|(batch, _)| &batch.bytes);
+        let mut sample = Vec::with_capacity(SAMPLE_BYTES);
+        for chunk in chunks() {
+            sample.extend_from_slice(&chunk[..chunk.len().min(SAMPLE_BYTES - sample.len())]);
+        }
+        let trial = zstd::bulk::compress(&sample, level).ok()?;
+        if trial.len() * 10 > sample.len() * 7 {
+            return None;
+        }
+        let mut encoder =
+            zstd::stream::Encoder::new(Vec::with_capacity(raw_length as usize / 2), level).ok()?;
+        for chunk in chunks() {
+            std::io::Write::write_all(&mut encoder, chunk).ok()?;
+        }
+        encoder.finish().ok().map(Bytes::from)
+    }
+}

@@ -1,0 +1,107 @@
+//! Tickets: what a produce request waits for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use siltstone_metadata::shard::Verdict;
+use tokio::sync::oneshot;
+
+use super::budget::Reservation;
+
+/// Why a batch was not written, or may not have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Not in the log: the object store did not take the segment. Send it again.
+    #[error("the segment could not be stored: {0}")]
+    Storage(String),
+    /// Not in the log: the metadata store refused the transaction. Send it again.
+    #[error("the segment could not be committed: {0}")]
+    Metadata(String),
+    /// Not in the log: this agent's registration is over. Send it again, to whichever agent the metadata names.
+    #[error("this agent's registration is over")]
+    Ended,
+    /// Nobody can say whether it is in the log. An idempotent producer may send it again; others must be told by closing the connection.
+    #[error("the outcome of the write is lost")]
+    Lost,
+    /// Dropped from the buffer with its connection.
+    #[error("the connection was closed before the batch was written")]
+    Closed,
+}
+
+/// What became of a batch.
+pub type WriteOutcome = Result<Verdict, WriteError>;
+
+#[derive(Debug)]
+struct Waiting {
+    outcomes: Vec<Option<WriteOutcome>>,
+    left: usize,
+    tell: Option<oneshot::Sender<Vec<WriteOutcome>>>,
+    reservation: Option<Reservation>,
+}
+
+/// One batch's place in its request's ticket. Dropping it unresolved answers [`WriteError::Ended`]: nothing waits for ever.
+#[derive(Debug)]
+pub(super) struct Slot {
+    waiting: Arc<Mutex<Waiting>>,
+    index: usize,
+    resolved: bool,
+}
+
+/// Resolves when every batch of a request is answered, in the request's order. Dropping it loses nothing but the answer.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Receiver<Vec<WriteOutcome>>);
+
+impl Ticket {
+    /// Waits for all outcomes.
+    pub async fn outcomes(self) -> Vec<WriteOutcome> {
+        self.0.await.unwrap_or_default()
+    }
+}
+
+/// A ticket for `count` batches and their slots. The reservation is held until the last one is resolved.
+pub(super) fn issue(count: usize, reservation: Option<Reservation>) -> (Ticket, Vec<Slot>) {
+    let (tell, told) = oneshot::channel();
+    let mut waiting = Waiting { outcomes: vec![None; count], left: count, tell: Some(tell), reservation };
+    if count == 0 {
+        waiting.finish();
+    }
+    let waiting = Arc::new(Mutex::new(waiting));
+    let slots = (0..count).map(|index| Slot { waiting: waiting.clone(), index, resolved: false }).collect();
+    (Ticket(told), slots)
+}
+
+impl Waiting {
+    fn finish(&mut self) {
+        self.reservation = None;
+        if let Some(tell) = self.tell.take() {
+            let outcomes =
+                self.outcomes.drain(..).map(|outcome| outcome.unwrap_or(Err(WriteError::Lost))).collect();
+            // Nobody listens any more if the client has gone: that is fine.
+            drop(tell.send(outcomes));
+        }
+    }
+}
+
+impl Slot {
+    /// Answers the batch.
+    pub(super) fn resolve(mut self, outcome: WriteOutcome) {
+        self.set(outcome);
+    }
+
+    fn set(&mut self, outcome: WriteOutcome) {
+        self.resolved = true;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.outcomes[self.index] = Some(outcome);
+        waiting.left -= 1;
+        if waiting.left == 0 {
+            waiting.finish();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.resolved {
+            self.set(Err(WriteError::Ended));
+        }
+    }
+}
