@@ -29,7 +29,7 @@ pub struct TopicRow {
     pub name: String,
     /// Its id.
     pub id: TopicId,
-    /// How many partitions it has.
+    /// How many partitions it has, at most [`crate::MAX_PARTITIONS`].
     pub partitions: u32,
     /// What its creator asked for; kept and shown, nothing more.
     pub replication_factor: i16,
@@ -146,7 +146,7 @@ impl TopicRow {
     fn read(reader: &mut Reader<'_>) -> Result<TopicRow, FormatError> {
         let name = reader.string("topic name")?;
         let id = reader.topic()?;
-        let partitions = reader.varint_u32("partitions")?;
+        let partitions = reader.partitions("partitions")?;
         let factor = reader.zigzag("replication factor")?;
         let replication_factor = i16::try_from(factor).map_err(|_| reader.invalid("replication factor"))?;
         let created = reader.zigzag("created")?;

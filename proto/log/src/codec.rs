@@ -3,7 +3,7 @@
 //! Numbers are big-endian or LEB128 varints of at most ten bytes; signed ones are zigzag-encoded. A count is checked against the
 //! bytes that are left before anything is allocated for it.
 
-use crate::{PartitionId, RegistrationId, SegmentId, TopicId};
+use crate::{MAX_PARTITIONS, PartitionId, RegistrationId, SegmentId, TopicId};
 
 /// Bytes that are not in the format that they should be in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,6 +123,12 @@ impl<'a> Reader<'a> {
         let len = self.count(1, what)?;
         let bytes = self.take(len, what)?.to_vec();
         String::from_utf8(bytes).map_err(|_| self.invalid(what))
+    }
+
+    /// A number of partitions.
+    pub(crate) fn partitions(&mut self, what: &'static str) -> Result<u32, FormatError> {
+        let value = self.varint_u32(what)?;
+        if value <= MAX_PARTITIONS { Ok(value) } else { Err(self.invalid(what)) }
     }
 
     pub(crate) fn topic(&mut self) -> Result<TopicId, FormatError> {

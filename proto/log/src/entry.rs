@@ -227,8 +227,8 @@ impl Entry {
             }
             3 => Entry::Created {
                 topic: reader.topic()?,
-                first: reader.varint_u32("first partition")?,
-                end: reader.varint_u32("end partition")?,
+                first: reader.partitions("first partition")?,
+                end: reader.partitions("end partition")?,
                 at: reader.zigzag("creation time")?,
             },
             4 => Entry::Deleted { topic: reader.topic()? },

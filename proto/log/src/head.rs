@@ -93,7 +93,7 @@ impl ShardHead {
         }
         let mut topics = BTreeMap::new();
         for _ in 0..reader.count(17, "topics")? {
-            topics.insert(reader.topic()?, reader.varint_u32("partitions")?);
+            topics.insert(reader.topic()?, reader.partitions("partitions")?);
         }
         reader.end("shard head")?;
         Ok(ShardHead { level, expired, counters, topics })

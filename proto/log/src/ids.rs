@@ -21,6 +21,10 @@ pub struct PartitionId {
     pub index: u32,
 }
 
+/// Most partitions of one topic. Decoders refuse more: the fold lists a new topic's partitions, so that the number must not be what
+/// somebody happened to ask for.
+pub const MAX_PARTITIONS: u32 = 1 << 20;
+
 /// A place in a shard's log: the stamp of the commit that appended the entry (10 bytes), and which of its entries in this
 /// shard it is (2 bytes). Ordered as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,6 +6,8 @@
 mod catalog;
 mod codec;
 mod entry;
+#[cfg(feature = "testing")]
+mod fuzz;
 mod head;
 mod ids;
 mod row;
@@ -16,8 +18,12 @@ pub use catalog::{
 };
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
+#[cfg(feature = "testing")]
+pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_rows};
 pub use head::{Expired, ShardHead};
-pub use ids::{PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of};
+pub use ids::{
+    MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,
+};
 pub use row::{
     ChunkRow, Extent, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow, decode_extents, encode_extents,
 };

@@ -21,7 +21,7 @@ const VERSION: u8 = 1;
 /// Batches of a producer that are remembered, as Kafka does: a client has at most so many requests in flight.
 pub const SEQUENCE_WINDOW: usize = 5;
 const LEAST_PRODUCER: usize = 4;
-const LEAST_EXTENT: usize = 16 + 11;
+const LEAST_EXTENT: usize = 16 + 12;
 
 /// A run of offsets of one partition, and the bytes that hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +155,9 @@ impl PartitionRow {
         horizon.copy_from_slice(reader.take(12, "horizon")?);
         let log_start = read_i64(&mut reader, "log start")?;
         let next = read_i64(&mut reader, "next offset")?;
+        if log_start > next {
+            return Err(reader.invalid("log start beyond the end"));
+        }
         let bytes = reader.varint("bytes")?;
         let digest = reader.u64("digest")?;
         let forgotten_below = read_i64(&mut reader, "forgotten below")?;

@@ -1,0 +1,206 @@
+//! Any value of every format, within what the format can hold.
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use siltstone_log::*;
+
+pub fn topic() -> impl Strategy<Value = TopicId> {
+    any::<u128>().prop_map(TopicId)
+}
+
+pub fn registration() -> impl Strategy<Value = RegistrationId> {
+    any::<u128>().prop_map(RegistrationId)
+}
+
+pub fn partition() -> impl Strategy<Value = PartitionId> {
+    (topic(), any::<u32>()).prop_map(|(topic, index)| PartitionId { topic, index })
+}
+
+pub fn position() -> impl Strategy<Value = Position> {
+    any::<[u8; 12]>().prop_map(Position)
+}
+
+/// Small numbers, and the ends of the range: where varints change their length.
+pub fn offset() -> impl Strategy<Value = i64> {
+    prop_oneof![0..300_i64, 0..=i64::MAX, Just(i64::MAX)]
+}
+
+fn producer() -> impl Strategy<Value = ProducerMeta> {
+    (offset(), 0..=i16::MAX, 0..=i32::MAX).prop_map(|(id, epoch, first_sequence)| ProducerMeta {
+        id,
+        epoch,
+        first_sequence,
+    })
+}
+
+fn batch() -> impl Strategy<Value = BatchMeta> {
+    (0..1_000_000_u32, 1..=i32::MAX as u32, any::<i64>(), option::of(producer()), any::<bool>()).prop_map(
+        |(bytes, records, max_timestamp, producer, transactional)| BatchMeta {
+            bytes,
+            records,
+            max_timestamp,
+            producer,
+            transactional,
+        },
+    )
+}
+
+/// A place whose bytes of batches are `raw`.
+fn place_of(raw: u32) -> impl Strategy<Value = BlockPlace> {
+    let encoded = (0..u64::MAX >> 1, any::<u32>(), any::<bool>());
+    encoded.prop_map(move |(start, stored, zstd)| {
+        let (length, encoding) =
+            if zstd { (stored, Encoding::Zstd { raw_length: raw }) } else { (raw, Encoding::Plain) };
+        BlockPlace { start, length, encoding }
+    })
+}
+
+pub fn place() -> impl Strategy<Value = BlockPlace> {
+    any::<u32>().prop_flat_map(place_of)
+}
+
+fn block() -> impl Strategy<Value = Block> {
+    (partition(), vec(batch(), 0..4)).prop_flat_map(|(partition, batches)| {
+        let raw = batches.iter().map(|batch| batch.bytes).sum();
+        place_of(raw).prop_map(move |place| Block { partition, place, batches: batches.clone() })
+    })
+}
+
+fn append() -> impl Strategy<Value = Entry> {
+    (registration(), any::<u64>(), any::<i64>(), any::<u64>(), any::<bool>(), vec(block(), 0..4)).prop_map(
+        |(registration, counter, at, number, inline, blocks)| {
+            let segment = SegmentPlace { id: SegmentId { registration, number }, inline, length: u64::MAX };
+            Entry::Append(Append { registration, counter, at, segment, blocks })
+        },
+    )
+}
+
+pub fn entry() -> impl Strategy<Value = Entry> {
+    let range = (0..=MAX_PARTITIONS, 0..=MAX_PARTITIONS);
+    prop_oneof![
+        4 => append(),
+        1 => (partition(), offset()).prop_map(|(partition, offset)| Entry::Trim { partition, offset }),
+        1 => (topic(), range, any::<i64>())
+            .prop_map(|(topic, (first, end), at)| Entry::Created { topic, first, end, at }),
+        1 => topic().prop_map(|topic| Entry::Deleted { topic }),
+        1 => (any::<i64>(), offset()).prop_map(|(before, ids_below)| Entry::Expire { before, ids_below }),
+        1 => registration().prop_map(|registration| Entry::Ended { registration }),
+        1 => any::<u32>().prop_map(|level| Entry::Feature { level }),
+    ]
+}
+
+pub fn footer() -> impl Strategy<Value = Footer> {
+    let block = (partition(), place(), any::<u32>()).prop_map(|(partition, place, checksum)| FooterBlock {
+        partition,
+        place,
+        checksum,
+    });
+    (registration(), any::<u64>(), any::<i64>(), vec(block, 0..5)).prop_map(
+        |(registration, number, at, blocks)| Footer { id: SegmentId { registration, number }, at, blocks },
+    )
+}
+
+pub fn extent() -> impl Strategy<Value = Extent> {
+    let ids = (registration(), any::<u64>(), any::<bool>(), any::<u64>());
+    let run = (0..i64::MAX / 2, 0..u64::MAX / 4, any::<u64>(), any::<i64>());
+    (ids, run, place(), any::<(u32, u32)>()).prop_map(|(ids, run, block, (a, b))| {
+        let (registration, number, inline, length) = ids;
+        let (base, records, bytes_before, max_timestamp) = run;
+        let start = a.min(block.raw_length());
+        let segment = SegmentPlace { id: SegmentId { registration, number }, inline, length };
+        let length = b.min(block.raw_length() - start);
+        Extent { base, records, bytes_before, segment, block, start, length, max_timestamp }
+    })
+}
+
+fn producer_row() -> impl Strategy<Value = ProducerRow> {
+    let sequence = (0..=i32::MAX, any::<u32>(), offset())
+        .prop_map(|(first, records, base_offset)| SequenceRow { first, records, base_offset });
+    (0..=i16::MAX, any::<i64>(), vec(sequence, 0..=SEQUENCE_WINDOW))
+        .prop_map(|(epoch, last_used, batches)| ProducerRow { epoch, last_used, batches })
+}
+
+pub fn partition_row() -> impl Strategy<Value = PartitionRow> {
+    let chunk = (offset(), any::<u32>()).prop_map(|(base, extents)| ChunkRow { base, extents });
+    let numbers = (offset(), offset(), any::<u64>(), any::<u64>(), offset());
+    (position(), numbers, option::of(chunk), btree_map(offset(), producer_row(), 0..5)).prop_map(
+        |(horizon, (a, b, bytes, digest, forgotten_below), last_chunk, producers)| PartitionRow {
+            horizon,
+            log_start: a.min(b),
+            next: a.max(b),
+            bytes,
+            digest,
+            forgotten_below,
+            last_chunk,
+            producers,
+        },
+    )
+}
+
+pub fn head() -> impl Strategy<Value = ShardHead> {
+    let expired = (position(), any::<i64>(), offset()).prop_map(|(position, before, ids_below)| Expired {
+        position,
+        before,
+        ids_below,
+    });
+    let counters = btree_map(registration(), any::<u64>(), 0..5);
+    let topics = btree_map(topic(), 0..=MAX_PARTITIONS, 0..5);
+    (any::<u32>(), option::of(expired), counters, topics)
+        .prop_map(|(level, expired, counters, topics)| ShardHead { level, expired, counters, topics })
+}
+
+pub fn configs() -> impl Strategy<Value = Configs> {
+    btree_map(".{0,20}", ".{0,40}", 0..5)
+}
+
+pub fn topic_row() -> impl Strategy<Value = TopicRow> {
+    (".{0,30}", topic(), 0..=MAX_PARTITIONS, any::<i16>(), any::<i64>(), configs()).prop_map(
+        |(name, id, partitions, replication_factor, created, configs)| TopicRow {
+            name,
+            id,
+            partitions,
+            replication_factor,
+            created,
+            configs,
+        },
+    )
+}
+
+pub fn cluster_row() -> impl Strategy<Value = ClusterRow> {
+    (".{0,30}", any::<u128>(), 1..=u16::MAX, any::<i64>(), any::<u32>()).prop_map(
+        |(cluster_id, incarnation, shards, created, level)| ClusterRow {
+            cluster_id,
+            incarnation,
+            shards,
+            created,
+            level,
+        },
+    )
+}
+
+pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
+    let place = (".{0,10}", ".{0,30}", any::<u16>());
+    (registration(), any::<u32>(), any::<i64>(), place, any::<(u32, u32)>()).prop_map(
+        |(id, node, started, (zone, host, port), (lowest_level, highest_level))| RegistrationRow {
+            id,
+            node,
+            started,
+            zone,
+            host,
+            port,
+            lowest_level,
+            highest_level,
+        },
+    )
+}
+
+pub fn catalog_entry() -> impl Strategy<Value = CatalogEntry> {
+    prop_oneof![
+        topic_row().prop_map(CatalogEntry::Topic),
+        (topic(), ".{0,30}").prop_map(|(id, name)| CatalogEntry::Removed { id, name }),
+        (".{0,10}", configs()).prop_map(|(node, configs)| CatalogEntry::Broker { node, configs }),
+        any::<u32>().prop_map(|level| CatalogEntry::Feature { level }),
+    ]
+}

@@ -1,0 +1,227 @@
+//! Values that were written once and must be read for ever, and that today's encoders must still write the same.
+//!
+//! A new version of a format adds files in a folder of its own; the ones that are there never change.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use siltstone_log::*;
+
+const TOPIC: TopicId = TopicId(0x0011_2233_4455_4677_8899_aabb_ccdd_eeff);
+const AGENT: RegistrationId = RegistrationId(0xfedc_ba98_7654_3210_0123_4567_89ab_cdef);
+const AT: i64 = 1_760_000_000_123;
+
+fn partition(index: u32) -> PartitionId {
+    PartitionId { topic: TOPIC, index }
+}
+
+fn segment(inline: bool) -> SegmentPlace {
+    SegmentPlace { id: SegmentId { registration: AGENT, number: 300 }, inline, length: 70_000 }
+}
+
+fn place(start: u64, length: u32) -> BlockPlace {
+    BlockPlace { start, length, encoding: Encoding::Plain }
+}
+
+fn batch(bytes: u32, records: u32, sequence: Option<i32>) -> BatchMeta {
+    let producer =
+        sequence.map(|first_sequence| ProducerMeta { id: 4_000_000_000, epoch: 7, first_sequence });
+    BatchMeta { bytes, records, max_timestamp: AT - 5, producer, transactional: sequence.is_some() }
+}
+
+fn append() -> Entry {
+    let zstd = BlockPlace { start: 1000, length: 500, encoding: Encoding::Zstd { raw_length: 2100 } };
+    Entry::Append(Append {
+        registration: AGENT,
+        counter: 129,
+        at: AT,
+        segment: segment(false),
+        blocks: vec![
+            Block { partition: partition(0), place: place(0, 1000), batches: vec![batch(1000, 10, None)] },
+            Block {
+                partition: partition(300),
+                place: zstd,
+                batches: vec![batch(100, 1, Some(0)), batch(2000, 200, Some(i32::MAX))],
+            },
+        ],
+    })
+}
+
+fn entries() -> Vec<(&'static str, Entry)> {
+    vec![
+        ("entry-append", append()),
+        ("entry-trim", Entry::Trim { partition: partition(2), offset: 1 << 40 }),
+        ("entry-created", Entry::Created { topic: TOPIC, first: 3, end: 1000, at: AT }),
+        ("entry-deleted", Entry::Deleted { topic: TOPIC }),
+        ("entry-expire", Entry::Expire { before: -5, ids_below: 5000 }),
+        ("entry-ended", Entry::Ended { registration: AGENT }),
+        ("entry-feature", Entry::Feature { level: 2 }),
+    ]
+}
+
+fn footer() -> Footer {
+    let block = |index, start, length| FooterBlock {
+        partition: partition(index),
+        place: place(start, length),
+        checksum: 0xdead_beef,
+    };
+    Footer { id: segment(false).id, at: AT, blocks: vec![block(0, 0, 1000), block(1, 1000, 77)] }
+}
+
+fn position(n: u8) -> Position {
+    Position::new([0, 0, 0, 0, 1, 2, 3, 4, 5, n], 0x0102)
+}
+
+fn partition_row() -> PartitionRow {
+    let sequence = |first, base_offset| SequenceRow { first, records: 3, base_offset };
+    let producer =
+        ProducerRow { epoch: 1, last_used: AT, batches: vec![sequence(i32::MAX - 2, 40), sequence(0, 43)] };
+    PartitionRow {
+        horizon: position(1),
+        log_start: 5,
+        next: 46,
+        bytes: 1 << 33,
+        digest: 0x0123_4567_89ab_cdef,
+        forgotten_below: 9,
+        last_chunk: Some(ChunkRow { base: 10, extents: 2 }),
+        producers: BTreeMap::from([
+            (7, producer),
+            (1 << 33, ProducerRow { epoch: 0, last_used: -1, batches: vec![] }),
+        ]),
+    }
+}
+
+fn extents() -> Vec<Extent> {
+    let extent = |base, inline| Extent {
+        base,
+        records: 36,
+        bytes_before: 12_345,
+        segment: segment(inline),
+        block: place(4096, 2048),
+        start: 48,
+        length: 2000,
+        max_timestamp: AT,
+    };
+    vec![extent(10, false), extent(46, true)]
+}
+
+fn head() -> ShardHead {
+    ShardHead {
+        level: 2,
+        expired: Some(Expired { position: position(2), before: AT, ids_below: 1000 }),
+        counters: BTreeMap::from([(AGENT, 129), (RegistrationId(1), 1)]),
+        topics: BTreeMap::from([(TOPIC, 1000)]),
+    }
+}
+
+fn configs() -> Configs {
+    let pairs = [("retention.ms", "604800000"), ("cleanup.policy", "compact,delete"), ("empty", "")];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn topic_row() -> TopicRow {
+    TopicRow {
+        name: "orders.v1".to_owned(),
+        id: TOPIC,
+        partitions: 1000,
+        replication_factor: -1,
+        created: AT,
+        configs: configs(),
+    }
+}
+
+fn cluster_row() -> ClusterRow {
+    ClusterRow {
+        cluster_id: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
+        incarnation: 42,
+        shards: 256,
+        created: AT,
+        level: 2,
+    }
+}
+
+fn registration_row() -> RegistrationRow {
+    RegistrationRow {
+        id: AGENT,
+        node: 3,
+        started: AT,
+        zone: "zone-a".to_owned(),
+        host: "agent-3.example".to_owned(),
+        port: 9092,
+        lowest_level: 1,
+        highest_level: 2,
+    }
+}
+
+fn catalog_entries() -> Vec<(&'static str, CatalogEntry)> {
+    vec![
+        ("catalog-topic", CatalogEntry::Topic(topic_row())),
+        ("catalog-removed", CatalogEntry::Removed { id: TOPIC, name: "orders.v1".to_owned() }),
+        ("catalog-broker", CatalogEntry::Broker { node: "3".to_owned(), configs: configs() }),
+        ("catalog-feature", CatalogEntry::Feature { level: 2 }),
+    ]
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+}
+
+/// Every fixture's name, and the bytes that it must have.
+fn all() -> Vec<(&'static str, Vec<u8>)> {
+    let mut all: Vec<(&'static str, Vec<u8>)> = Vec::new();
+    all.extend(entries().into_iter().map(|(name, entry)| (name, entry.encode())));
+    all.extend(catalog_entries().into_iter().map(|(name, entry)| (name, entry.encode())));
+    all.push(("segment-footer", footer().encode()));
+    all.push(("partition-row", partition_row().encode()));
+    all.push(("extent-chunk", encode_extents(&extents())));
+    all.push(("shard-head", head().encode()));
+    all.push(("topic-row", topic_row().encode()));
+    all.push(("cluster-row", cluster_row().encode()));
+    all.push(("registration-row", registration_row().encode()));
+    all.push(("configs-row", encode_configs(&configs())));
+    all
+}
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(format!("{name}.bin"))).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Writes the fixtures that are not there yet: `cargo test -p siltstone-log --test fixtures -- --ignored`. Never changes one.
+#[test]
+#[ignore = "writes files; for the author of a new format"]
+fn write_missing() {
+    for (name, bytes) in all() {
+        let path = folder().join(format!("{name}.bin"));
+        if !path.exists() {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder()).unwrap().count(), all().len());
+}
+
+#[test]
+fn the_fixtures_are_what_todays_encoder_writes() {
+    for (name, bytes) in all() {
+        assert_eq!(read(name), bytes, "{name}: the encoder has changed without a new version");
+    }
+    let files = std::fs::read_dir(folder()).unwrap().count();
+    assert_eq!(files, all().len(), "a fixture without a test");
+}
+
+#[test]
+fn the_fixtures_open_for_ever() {
+    for (name, entry) in entries() {
+        assert_eq!(Entry::decode(&read(name)), Ok(entry), "{name}");
+    }
+    for (name, entry) in catalog_entries() {
+        assert_eq!(CatalogEntry::decode(&read(name)), Ok(entry), "{name}");
+    }
+    assert_eq!(Footer::decode(&read("segment-footer")), Ok(footer()));
+    assert_eq!(PartitionRow::decode(&read("partition-row")), Ok(partition_row()));
+    assert_eq!(decode_extents(&read("extent-chunk")), Ok(extents()));
+    assert_eq!(ShardHead::decode(&read("shard-head")), Ok(head()));
+    assert_eq!(TopicRow::decode(&read("topic-row")), Ok(topic_row()));
+    assert_eq!(ClusterRow::decode(&read("cluster-row")), Ok(cluster_row()));
+    assert_eq!(RegistrationRow::decode(&read("registration-row")), Ok(registration_row()));
+    assert_eq!(decode_configs(&read("configs-row")), Ok(configs()));
+}
