@@ -8,15 +8,21 @@
 //!
 //! The semantics are FoundationDB's (design, sections 3 and 8), with reading and writing apart:
 //!
-//! * **Versions.** Every commit that changes something has a [`Version`], greater than that of every commit before it.
-//!   Versions are given in serialization order; they jump, and they are no clock. A snapshot at version `v` sees every
-//!   commit whose version is at most `v`, and no other, for as long as it lives.
+//! * **Versions.** Every commit that changes something has a [`Version`], at least that of every commit before it, and
+//!   greater than that of every commit whose success was told before it was sent. Commits that share a version become
+//!   visible together; their [`Stamp`]s differ, and stamps always grow in serialization order. Versions jump, and they are
+//!   no clock. A snapshot at version `v` sees every commit whose version is at most `v`, and no other, for as long as it
+//!   answers: one that gets too old ends with [`StoreError::TooOld`].
 //! * **Snapshots are fresh.** [`Store::snapshot`] returns a version at least that of any commit whose success *anyone* had
-//!   been told of before the call. [`Store::snapshot_at`] reads at a version that the caller already knows of, without asking for one.
+//!   been told of before the call. [`Store::snapshot_at`] reads at a version that the caller already knows of, without asking for
+//!   one. It shows exactly that version or refuses: the version of the last commit is always there, an older one may be
+//!   [`StoreError::TooOld`] at any age, and the caller then takes a fresh snapshot.
 //! * **Snapshots see no uncommitted writes**, in particular never those of the transaction that is being put together.
 //! * **Optimistic.** A [`Commit`] names the key ranges that its decision rests on (`reads`) and the version at which it read
 //!   them. It fails with [`CommitError::Conflict`] if any commit after that version wrote into one of these ranges, and
 //!   changes nothing then. A commit without `reads` is *blind*: it never conflicts, however many others write the same keys.
+//!   A commit with neither mutations nor `writes` changes nothing; whether its `reads` are checked is the backend's choice.
+//!   A write counts as one even if it leaves the same value, and a cleared range counts whole, whatever was in it.
 //!   A snapshot's reads add no conflict range by themselves: the caller says what matters.
 //! * **Atomic and durable.** A commit applies as a whole or not at all. Once anyone can see it, it survives a crash.
 //! * **Unknown.** [`CommitError::Unknown`] means: it may have been applied, may be applied later, or never. A caller who must know
@@ -29,22 +35,40 @@
 //! * **Limits** are errors ([`CommitError::TooLarge`], [`limits`]), on every backend the same, so that what passes on the embedded
 //!   store passes on FoundationDB.
 //!
-//! The contract suite in `contract` has a test for each of these sentences, and every backend runs it.
+//! The contract suite in `contract` (cargo feature `testing`) has a test for each of these sentences, and every backend runs it.
+
+pub mod check;
+mod commit;
+#[cfg(feature = "testing")]
+pub mod contract;
+pub mod memory;
+mod read;
+pub mod redb;
+mod resolve;
+mod watches;
+mod window;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use read::{ReadAllError, read_all};
+
 /// What FoundationDB allows, and so what every backend enforces.
 pub mod limits {
-    /// Longest key, bytes. A versionstamped key counts with its stamp.
+    /// Longest key, bytes. A versionstamped key counts with its stamp and 4 bytes more, which say where the stamp goes. A
+    /// range's ends may be one byte longer, so that [`super::KeyRange::key`] of every key is in bounds.
     pub const KEY_BYTES: usize = 10_000;
-    /// Longest value, bytes.
+    /// Longest value, bytes. A versionstamped value counts with its stamp and 4 bytes more.
     pub const VALUE_BYTES: usize = 100_000;
-    /// Largest commit, bytes: keys and values of all mutations plus the keys of all conflict ranges.
+    /// Keys are below this: a key that starts with byte 0xff is refused. Ranges may reach past it, where nothing is.
+    pub const KEYS_END: &[u8] = b"\xff";
+    /// Largest commit, bytes, as [`super::check::size`] counts: keys and values of all mutations plus the keys of all
+    /// conflict ranges, those of the mutations included, and an allowance for each.
     pub const COMMIT_BYTES: usize = 10_000_000;
-    /// A read version older than this, in milliseconds, may be refused as too old ([`super::StoreError::TooOld`]).
+    /// A read version or snapshot older than this, in milliseconds, may be refused as too old
+    /// ([`super::StoreError::TooOld`], [`super::CommitError::TooOld`]); a busy store with bounded memory may do so sooner.
     pub const SNAPSHOT_MILLIS: u64 = 5_000;
     /// Most watches that one handle keeps; one more is refused.
     pub const WATCHES: usize = 10_000;

@@ -1,0 +1,151 @@
+//! Where the database lives: a file, or what a test puts in its place. And a look at which operation failed.
+//!
+//! redb refuses everything after its first I/O error, and does not say whether a commit had reached the point of
+//! no return. So every backend is wrapped: [`Watched`] notes whether a sync failed, and the store then knows which commits
+//! are unknown and which never happened.
+
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::redb::backends::FileBackend;
+use ::redb::{BackendError, DatabaseError, StorageBackend, StorageError};
+
+/// A place for one database, which can be opened again after an error.
+pub trait Disk: Debug + Send + Sync + 'static {
+    /// Opens it, creating it empty if there is nothing.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Called after a sync failed, before the database is opened again: what the operating system holds in memory may
+    /// differ from what is on disk, and must not be read.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn forget_unsynced(&self) -> io::Result<()>;
+
+    /// Its name in messages.
+    fn path(&self) -> &Path;
+}
+
+/// A file.
+#[derive(Debug, Clone)]
+pub struct FileDisk {
+    path: PathBuf,
+}
+
+impl FileDisk {
+    /// The file at `path`. Its directory must exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        FileDisk { path: path.into() }
+    }
+
+    fn file(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)
+    }
+}
+
+impl Disk for FileDisk {
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let file = self.file()?;
+        // A new file is durable once its directory is.
+        if let Some(directory) = self.path.parent() {
+            let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+            File::open(directory)?.sync_all()?;
+        }
+        let backend = FileBackend::new(file).map_err(|error| match error {
+            DatabaseError::Storage(StorageError::Io(error)) => error,
+            other => io::Error::other(other.to_string()),
+        })?;
+        Ok(Box::new(backend))
+    }
+
+    /// After a failed fsync Linux marks the pages clean, so that reading them, or another fsync, would look well although
+    /// the disk holds something else. Dropping them from the page cache makes the next read ask the disk.
+    #[cfg(unix)]
+    fn forget_unsynced(&self) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        rustix::fs::fadvise(&self.file()?, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn forget_unsynced(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A backend that remembers whether a sync has failed.
+#[derive(Debug)]
+pub(super) struct Watched {
+    inner: Box<dyn StorageBackend>,
+    sync_failed: Arc<AtomicBool>,
+}
+
+impl Watched {
+    /// The backend, and the place where it says that a sync failed.
+    pub(super) fn new(inner: Box<dyn StorageBackend>) -> (Self, Arc<AtomicBool>) {
+        let sync_failed = Arc::new(AtomicBool::new(false));
+        (Watched { inner, sync_failed: sync_failed.clone() }, sync_failed)
+    }
+}
+
+impl StorageBackend for Watched {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

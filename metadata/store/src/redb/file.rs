@@ -1,0 +1,177 @@
+//! The format of the database: its tables, how it is opened and recognised, and how a group of commits is written.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `siltstone.keys` | a key | its value |
+//! | `siltstone.meta` | `format`, `version` | u64 |
+//!
+//! `version` is written by every group, in the same redb transaction as what the group changes. So whoever reads the keys
+//! learns the version that they show from the same place, and after a failure it says whether the group is in.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ::redb::{
+    Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageError, Table, TableDefinition, TableError, WriteTransaction,
+};
+
+use super::disk::{Disk, Watched};
+use super::options::OpenError;
+use crate::Version;
+use crate::resolve::{Write, added};
+
+/// The format that this code writes, and the newest that it reads.
+pub(super) const FORMAT: u64 = 1;
+
+pub(super) const KEYS: TableDefinition<'static, &'static [u8], &'static [u8]> =
+    TableDefinition::new("siltstone.keys");
+const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("siltstone.meta");
+
+/// An open database.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) sync_failed: Arc<AtomicBool>,
+    pub(super) version: Version,
+}
+
+/// Opens a database, or makes one where there is nothing.
+pub(super) fn open(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError> {
+    let path = disk.path();
+    // redb checks its checksums, but a damaged file can still trip one of its assertions: to the caller just as corrupt.
+    let opened = catch_unwind(AssertUnwindSafe(|| open_checked(disk, cache_bytes)));
+    opened.unwrap_or_else(|_| Err(corrupt(path, "opening it failed an assertion".to_owned())))
+}
+
+fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError> {
+    let path = disk.path();
+    let backend = disk.open().map_err(|source| OpenError::Io { path: path.into(), source })?;
+    let (backend, sync_failed) = Watched::new(backend);
+    let database = Builder::new()
+        .set_cache_size(cache_bytes)
+        .create_with_backend(backend)
+        .map_err(|error| open_error(path, error))?;
+    let version = match recognise(&database).map_err(|error| redb_error(path, error))? {
+        Found::Format { format, .. } if format > FORMAT => {
+            return Err(OpenError::Newer { path: path.into(), found: format, known: FORMAT });
+        }
+        Found::Format { version, .. } => version,
+        Found::Foreign => {
+            let why = "a redb database with other tables".to_owned();
+            return Err(OpenError::Foreign { path: path.into(), why });
+        }
+        Found::Nothing => {
+            initialise(&database).map_err(|error| redb_error(path, error))?;
+            Version(0)
+        }
+    };
+    Ok(Opened { database, sync_failed, version })
+}
+
+enum Found {
+    Nothing,
+    Foreign,
+    Format { format: u64, version: Version },
+}
+
+fn recognise(database: &Database) -> Result<Found, ::redb::Error> {
+    let read = database.begin_read()?;
+    let meta = match read.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_)) => {
+            let empty = read.list_tables()?.next().is_none() && read.list_multimap_tables()?.next().is_none();
+            return Ok(if empty { Found::Nothing } else { Found::Foreign });
+        }
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(_) => return Ok(Found::Foreign),
+    };
+    let number = |key| meta.get(key).map(|value| value.map(|value| value.value()));
+    match (number("format")?, number("version")?) {
+        (Some(format), Some(version)) => Ok(Found::Format { format, version: Version(version) }),
+        _ => Ok(Found::Foreign),
+    }
+}
+
+fn initialise(database: &Database) -> Result<(), ::redb::Error> {
+    let write = database.begin_write()?;
+    write.open_table(KEYS)?;
+    {
+        let mut meta = write.open_table(META)?;
+        meta.insert("format", FORMAT)?;
+        meta.insert("version", 0)?;
+    }
+    Ok(write.commit()?)
+}
+
+/// The version that a read transaction shows.
+pub(super) fn version_of(read: &ReadTransaction) -> Result<Version, ::redb::Error> {
+    let meta = read.open_table(META)?;
+    match meta.get("version")? {
+        Some(version) => Ok(Version(version.value())),
+        None => Err(::redb::Error::Corrupted("the version is missing".to_owned())),
+    }
+}
+
+/// Begins a transaction for a group.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, ::redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // One sync per group: the checksums of a one-phase commit tell after a crash whether it is whole.
+    transaction.set_two_phase_commit(false);
+    transaction.set_durability(Durability::Immediate)?;
+    Ok(transaction)
+}
+
+/// Puts a group into a transaction, not yet committed.
+pub(super) fn fill<'a>(
+    transaction: WriteTransaction,
+    version: Version,
+    writes: impl Iterator<Item = &'a Write>,
+) -> Result<WriteTransaction, ::redb::Error> {
+    {
+        let mut keys = transaction.open_table(KEYS)?;
+        for write in writes {
+            apply(&mut keys, write)?;
+        }
+        transaction.open_table(META)?.insert("version", version.0)?;
+    }
+    Ok(transaction)
+}
+
+fn apply(keys: &mut Table<'_, &'static [u8], &'static [u8]>, write: &Write) -> Result<(), StorageError> {
+    match write {
+        Write::Set(key, value) => keys.insert(key.as_ref(), value.as_ref()).map(drop),
+        Write::Clear(key) => keys.remove(key.as_ref()).map(drop),
+        Write::ClearRange(range) if range.is_empty() => Ok(()),
+        Write::ClearRange(range) => keys.retain_in(range.begin.as_ref()..range.end.as_ref(), |_, _| false),
+        Write::Add(key, delta) => {
+            let new = added(keys.get(key.as_ref())?.map(|old| old.value().to_vec()).as_deref(), *delta);
+            keys.insert(key.as_ref(), new.as_slice()).map(drop)
+        }
+    }
+}
+
+fn open_error(path: &Path, error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: path.into() },
+        other => redb_error(path, other.into()),
+    }
+}
+
+fn redb_error(path: &Path, error: ::redb::Error) -> OpenError {
+    match error {
+        ::redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+            OpenError::Foreign { path: path.into(), why: source.to_string() }
+        }
+        ::redb::Error::Io(source) => OpenError::Io { path: path.into(), source },
+        ::redb::Error::UpgradeRequired(version) => {
+            OpenError::Foreign { path: path.into(), why: format!("an old redb file, version {version}") }
+        }
+        other => corrupt(path, other.to_string()),
+    }
+}
+
+fn corrupt(path: &Path, why: String) -> OpenError {
+    OpenError::Corrupt { path: path.into(), why }
+}

@@ -1,0 +1,271 @@
+//! A disk in memory that keeps only what was synced, can be full, and can fail to sync: for tests of the embedded store.
+//!
+//! What a program reads is `current`, the operating system's view; what survives is `durable`. Each sector that was
+//! written and not synced keeps every content it had, since a disk may have taken any of them.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use redb::{BackendError, StorageBackend};
+use siltstone_store::memory::Chance;
+use siltstone_store::redb::Disk;
+
+/// What the disk writes as a whole.
+const SECTOR: usize = 512;
+/// What a file system allocates.
+const BLOCK: usize = 4096;
+const NO_SPACE: i32 = 28;
+
+#[derive(Debug, Clone)]
+pub struct SimDisk {
+    path: PathBuf,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    /// Sectors written since the last sync, with every content they had.
+    dirty: BTreeMap<usize, Vec<Vec<u8>>>,
+    allocated: BTreeSet<usize>,
+    /// Most blocks, if there is a limit.
+    quota: Option<usize>,
+    /// Operations until the power fails.
+    until_crash: Option<u64>,
+    dead: bool,
+    failing_syncs: u32,
+    failing_writes: bool,
+    locked: bool,
+    syncs: u64,
+    chance: Option<Chance>,
+}
+
+/// What becomes of unsynced sectors at a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// All are lost.
+    Discard,
+    /// Each is lost or not, by chance.
+    Tear,
+}
+
+impl SimDisk {
+    pub fn new(seed: u64) -> Self {
+        Self::with(Vec::new(), seed)
+    }
+
+    fn with(bytes: Vec<u8>, seed: u64) -> Self {
+        let blocks = bytes.chunks(BLOCK).enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0));
+        let inner = Inner {
+            allocated: blocks.map(|(block, _)| block).collect(),
+            current: bytes.clone(),
+            durable: bytes,
+            chance: Some(Chance::new(seed)),
+            ..Inner::default()
+        };
+        SimDisk { path: "simulated.redb".into(), inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// The power fails after so many more writing operations.
+    pub fn crash_after(&self, operations: u64) {
+        self.lock().until_crash = Some(operations);
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.lock().dead
+    }
+
+    /// Allows so many blocks more than are in use; `None`: any number.
+    pub fn allow_more(&self, blocks: Option<usize>) {
+        let mut inner = self.lock();
+        inner.quota = blocks.map(|blocks| inner.allocated.len() + blocks);
+    }
+
+    /// The next syncs fail.
+    pub fn fail_syncs(&self, count: u32) {
+        self.lock().failing_syncs = count;
+    }
+
+    /// All writes fail, or none.
+    pub fn fail_writes(&self, fail: bool) {
+        self.lock().failing_writes = fail;
+    }
+
+    pub fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
+    /// What is found after the power has failed.
+    pub fn after(&self, crash: Crash, chance: &mut Chance) -> SimDisk {
+        let inner = self.lock();
+        let mut bytes = inner.durable.clone();
+        if crash == Crash::Tear {
+            if chance.below(2) == 0 {
+                bytes.resize(inner.current.len(), 0);
+            }
+            for (sector, contents) in &inner.dirty {
+                let kept = chance.below(contents.len() as u64 + 1) as usize;
+                let place = sector * SECTOR;
+                if kept > 0 && place < bytes.len() {
+                    let content = &contents[kept - 1];
+                    let len = content.len().min(bytes.len() - place);
+                    bytes[place..place + len].copy_from_slice(&content[..len]);
+                }
+            }
+        }
+        SimDisk::with(bytes, chance.any())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
+        self.lock().alive()?;
+        Ok(Box::new(self.clone()))
+    }
+
+    fn forget_unsynced(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        let len = inner.current.len();
+        inner.current = inner.durable.clone();
+        inner.current.resize(len, 0);
+        let dirty: Vec<_> = inner.dirty.iter().map(|(at, all)| (*at, all[all.len() - 1].clone())).collect();
+        for (sector, content) in dirty {
+            inner.current[sector * SECTOR..][..content.len()].copy_from_slice(&content);
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Inner {
+    fn alive(&self) -> io::Result<()> {
+        if self.dead { Err(io::Error::other("the power is off")) } else { Ok(()) }
+    }
+
+    /// Before every operation that writes.
+    fn step(&mut self) -> io::Result<()> {
+        self.alive()?;
+        match &mut self.until_crash {
+            Some(0) => self.dead = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.alive()
+    }
+
+    fn allocate(&mut self, block: usize) -> io::Result<()> {
+        let full = self.quota.is_some_and(|quota| self.allocated.len() >= quota);
+        if full && !self.allocated.contains(&block) {
+            return Err(io::Error::from_raw_os_error(NO_SPACE));
+        }
+        self.allocated.insert(block);
+        Ok(())
+    }
+
+    fn note(&mut self, sector: usize) {
+        let end = ((sector + 1) * SECTOR).min(self.current.len());
+        let content = self.current[sector * SECTOR..end].to_vec();
+        self.dirty.entry(sector).or_default().push(content);
+    }
+
+    fn flush(&mut self, sector: usize, content: &[u8]) {
+        let end = sector * SECTOR + content.len();
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        self.durable[sector * SECTOR..end].copy_from_slice(content);
+    }
+}
+
+impl StorageBackend for SimDisk {
+    fn len(&self) -> io::Result<u64> {
+        let inner = self.lock();
+        inner.alive()?;
+        Ok(inner.current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let inner = self.lock();
+        inner.alive()?;
+        let from = offset as usize;
+        let bytes = inner.current.get(from..from + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.step()?;
+        let len = len as usize;
+        inner.current.resize(len, 0);
+        inner.dirty.retain(|sector, _| (sector + 1) * SECTOR <= len);
+        inner.allocated.retain(|block| (block + 1) * BLOCK <= len);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.step()?;
+        inner.syncs += 1;
+        let dirty = std::mem::take(&mut inner.dirty);
+        if inner.failing_syncs > 0 {
+            // As Linux does: what could not be written is clean from now on, and only in memory.
+            inner.failing_syncs -= 1;
+            let mut chance = inner.chance.take().unwrap_or_else(|| Chance::new(0));
+            for (sector, contents) in dirty {
+                if chance.below(2) == 0 {
+                    inner.flush(sector, &contents[contents.len() - 1]);
+                }
+            }
+            inner.chance = Some(chance);
+            return Err(io::Error::other("the disk failed to sync"));
+        }
+        let len = inner.current.len();
+        inner.durable.resize(len, 0);
+        for (sector, contents) in dirty {
+            inner.flush(sector, &contents[contents.len() - 1]);
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.step()?;
+        if inner.failing_writes {
+            return Err(io::Error::other("the disk failed to write"));
+        }
+        let (from, end) = (offset as usize, offset as usize + data.len());
+        if inner.current.len() < end {
+            inner.current.resize(end, 0);
+        }
+        for block in from / BLOCK..end.div_ceil(BLOCK) {
+            inner.allocate(block)?;
+            let (begin, end) = ((block * BLOCK).max(from), ((block + 1) * BLOCK).min(end));
+            inner.current[begin..end].copy_from_slice(&data[begin - from..end - from]);
+            (begin / SECTOR..end.div_ceil(SECTOR)).for_each(|sector| inner.note(sector));
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.lock().locked = false;
+        Ok(())
+    }
+
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Err(BackendError::Unsupported)
+    }
+}
