@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_log::{
-    CatalogEntry, ClusterRow, Configs, Entry, FormatError, PartitionId, ShardId, TopicId, TopicRow,
-    decode_configs, encode_configs, shard_of,
+    CatalogEntry, ClusterRow, Configs, Entry, FormatError, MAX_PARTITIONS, PartitionId, ShardId, TopicId,
+    TopicRow, decode_configs, encode_configs, shard_of,
 };
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
 
@@ -85,6 +85,15 @@ struct Plan<T> {
     answer: T,
 }
 
+/// Beyond the limit the fold's decoders would refuse the entry, and every shard that got it would halt.
+fn check_partitions(count: u32) -> Result<(), CatalogError> {
+    match count {
+        0 => Err(CatalogError::Refused("a topic has at least one partition".into())),
+        1..=MAX_PARTITIONS => Ok(()),
+        _ => Err(CatalogError::Refused(format!("{count} partitions; a topic has at most {MAX_PARTITIONS}"))),
+    }
+}
+
 impl Changes {
     /// Changes in `store`, whose cluster has so many shards.
     pub fn new(store: Arc<dyn Store>, ambient: Ambient, shards: u16) -> Self {
@@ -94,30 +103,28 @@ impl Changes {
     /// Creates a topic.
     ///
     /// # Errors
-    /// [`CatalogError::Exists`]; [`CatalogError::Unavailable`].
+    /// [`CatalogError::Exists`]; [`CatalogError::Refused`] over [`MAX_PARTITIONS`]; [`CatalogError::Unavailable`].
     pub async fn create(&self, new: NewTopic) -> Result<TopicRow, CatalogError> {
-        let row = TopicRow {
-            id: self.new_topic_id(),
-            created: self.ambient.clock.now(),
-            name: new.name,
-            partitions: new.partitions,
-            replication_factor: new.replication_factor,
-            configs: new.configs,
-        };
+        check_partitions(new.partitions)?;
+        // Every try has an id of its own: one that was made in a try whose result was unknown may have been deleted by somebody since,
+        // and an id must not come back then.
+        let mut tried = Vec::new();
         self.run(async |snapshot| {
-            let key = topic_name::key(&row.name);
+            let key = topic_name::key(&new.name);
             if let Some(found) = snapshot.get(&key).await? {
                 let found = TopicRow::decode(&found)?;
-                // The same id: this very creation took effect in a try whose result was unknown.
-                if found.id == row.id {
+                // This very creation took effect in a try whose result was unknown.
+                if tried.contains(&found.id) {
                     return Ok(Err(found));
                 }
-                return Err(CatalogError::Exists(row.name.clone()));
+                return Err(CatalogError::Exists(new.name.clone()));
             }
+            let row = self.new_row(&new);
+            tried.push(row.id);
             let mut mutations = self.put(&row);
             mutations.push(Mutation::Set { key: topic_id::key(row.id), value: row.name.clone().into() });
             self.tell_created(&mut mutations, &row, 0);
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: row.clone() }))
+            Ok(Ok(Plan { reads: vec![key], mutations, answer: row }))
         })
         .await
     }
@@ -164,6 +171,10 @@ impl Changes {
             change(&mut row)?;
             if row == old {
                 return Ok(Err(row));
+            }
+            check_partitions(row.partitions)?;
+            if row.partitions < old.partitions {
+                return Err(CatalogError::NotMore(old.partitions));
             }
             let mut mutations = self.put(&row);
             if row.partitions > old.partitions {
@@ -280,6 +291,17 @@ impl Changes {
         .await
     }
 
+    fn new_row(&self, new: &NewTopic) -> TopicRow {
+        TopicRow {
+            id: self.new_topic_id(),
+            created: self.ambient.clock.now(),
+            name: new.name.clone(),
+            partitions: new.partitions,
+            replication_factor: new.replication_factor,
+            configs: new.configs.clone(),
+        }
+    }
+
     fn new_topic_id(&self) -> TopicId {
         // A random UUID, version 4, as Kafka's; version and variant bits keep it from being zero.
         let bytes = self.ambient.chance.next().to_be_bytes();
@@ -329,9 +351,14 @@ impl Changes {
                     continue;
                 }
             };
-            let Plan { reads, mutations, answer } = match plan(snapshot.as_ref()).await? {
-                Ok(plan) => plan,
-                Err(answer) => return Ok(answer),
+            let Plan { reads, mutations, answer } = match plan(snapshot.as_ref()).await {
+                Ok(Ok(plan)) => plan,
+                Ok(Err(answer)) => return Ok(answer),
+                Err(CatalogError::Unavailable(why)) => {
+                    last = why;
+                    continue;
+                }
+                Err(refused) => return Err(refused),
             };
             let mut reads: Vec<KeyRange> = reads.into_iter().map(KeyRange::key).collect();
             reads.push(KeyRange::key(cluster::key()));
