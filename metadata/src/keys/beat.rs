@@ -2,7 +2,7 @@
 //!
 //! | layout | value | written by | read by | lifetime |
 //! |---|---|---|---|---|
-//! | `03`, registration 16 | u64 little-endian, counted up | the agent, blind, several times per lease time | challengers, who watch it stay the same for the lease time | as the registration |
+//! | `03`, registration 16 | u64 little-endian, counted up | the agent, in a transaction that reads its registration, several times per lease time | challengers, who watch it stay the same for the lease time | as the registration |
 
 use bytes::Bytes;
 use siltstone_log::RegistrationId;

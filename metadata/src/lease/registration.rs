@@ -109,13 +109,24 @@ fn base64_url(bytes: &[u8; 16]) -> String {
 /// See [`RegisterError`].
 pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), RegisterError> {
     let mut last = String::new();
+    let key = registration::key(row.id);
     for attempt in 0..TRIES {
-        // The id is new and only this agent knows it: writing it twice is harmless.
-        let mutations = vec![
-            Mutation::Set { key: registration::key(row.id), value: row.encode().into() },
-            Mutation::Add { key: beat::key(row.id), delta: 1 },
-        ];
-        match store.commit(Commit { mutations, ..Commit::default() }).await {
+        let snapshot = store.snapshot().await?;
+        if snapshot.get(&key).await?.is_some() {
+            return Ok(());
+        }
+        // The id is new and only this agent knows it. Still it is read: a try whose result is unknown may land late, and must not bring
+        // a registration back that was ended meanwhile.
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads: vec![KeyRange::key(key.clone())],
+            mutations: vec![
+                Mutation::Set { key: key.clone(), value: row.encode().into() },
+                Mutation::Add { key: beat::key(row.id), delta: 1 },
+            ],
+            ..Commit::default()
+        };
+        match store.commit(commit).await {
             Ok(_) => return Ok(()),
             Err(error) => last = error.to_string(),
         }

@@ -68,7 +68,7 @@ impl TaskLease {
     }
 
     /// Takes the lease if it is free: nobody has it, its holder's registration is over, or its holder was silent for the lease time.
-    /// `None`: somebody else has it.
+    /// `None`: somebody else has it, or the own registration is over.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -77,6 +77,10 @@ impl TaskLease {
         let owner = snapshot.get(&lease::owner(self.task)).await?;
         let pulse = snapshot.get(&lease::beat(self.task)).await?;
         let held = owner.as_deref().and_then(lease::decode_owner);
+        if snapshot.get(&registration::key(self.own)).await?.is_none() {
+            // Whose registration is over holds nothing and takes nothing from others.
+            return Ok(None);
+        }
         if let Some((holder, takeovers)) = held {
             if holder == self.own {
                 return Ok(Some(Held { task: self.task, own: self.own, takeovers }));
