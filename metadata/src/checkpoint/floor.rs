@@ -23,7 +23,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    async fn write_floor(&self, held: &Held, candidate: &Candidate) -> Result<(), CheckpointError> {
+    async fn write_floor(&mut self, held: &Held, candidate: &Candidate) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
         let snapshot = self.store.0.snapshot().await?;
         if !held.holds(snapshot.as_ref()).await? {
@@ -45,6 +45,7 @@ impl Checkpointer {
         parts::set(&mut mutations, &shard_head::prefix(shard), &head);
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         self.store.0.commit(commit).await?;
+        self.last_beat = Some(Instant::now());
         Ok(())
     }
 

@@ -18,13 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{Position, ShardHead};
-use siltstone_store::{CommitError, Store, StoreError};
+use siltstone_store::{Commit, CommitError, Store, StoreError};
 use tokio::time::Instant;
 
 use crate::ambient::Ambient;
 use crate::follow::{FollowError, Shard, ShardError};
 use crate::keys::lease::Task;
-use crate::lease::TaskLease;
+use crate::lease::{Held, TaskLease};
 
 pub use rows::EXTENTS_PER_CHUNK;
 
@@ -87,6 +87,8 @@ pub struct Checkpointer {
     ambient: Ambient,
     candidates: VecDeque<Candidate>,
     last_expire: Option<Instant>,
+    /// When the lease's beat last changed by this holder's doing.
+    last_beat: Option<Instant>,
 }
 
 /// A store, with a Debug that says no more.
@@ -116,6 +118,7 @@ impl Checkpointer {
             ambient,
             candidates: VecDeque::new(),
             last_expire: None,
+            last_beat: None,
         }
     }
 
@@ -147,9 +150,30 @@ impl Checkpointer {
         };
         self.shard.fresh().await?;
         if let Some(candidate) = self.write_rows(&held).await? {
-            self.candidates.push_back(candidate);
+            // Where nothing is new the older one counts: it is due sooner.
+            if self.candidates.back().is_none_or(|last| last.position < candidate.position) {
+                self.candidates.push_back(candidate);
+            }
         }
         self.move_floor(&held).await?;
-        self.expire_producers(&held).await
+        self.expire_producers(&held).await?;
+        self.show_life(&held).await
+    }
+
+    /// A beat of its own, where the round had nothing to write. Only at the end of a round: a holder whose rounds fail shows no life, and
+    /// loses the lease to one that may do better.
+    async fn show_life(&mut self, held: &Held) -> Result<(), CheckpointError> {
+        if self.last_beat.is_some_and(|at| at.elapsed() < self.settings.lease / 4) {
+            return Ok(());
+        }
+        let snapshot = self.store.0.snapshot().await?;
+        if !held.holds(snapshot.as_ref()).await? {
+            return Err(CheckpointError::LeaseLost);
+        }
+        let (read_version, mutations) = (Some(snapshot.version()), vec![held.beat()]);
+        let commit = Commit { read_version, reads: held.reads(), mutations, ..Commit::default() };
+        self.store.0.commit(commit).await?;
+        self.last_beat = Some(Instant::now());
+        Ok(())
     }
 }

@@ -58,17 +58,20 @@ impl Checkpointer {
             position: state.position(),
             head: state.head().clone(),
             partitions: dirty.partitions.keys().copied().collect(),
-            topics: dirty.topics.clone(),
+            topics: dirty.topics.keys().copied().collect(),
         });
         let Some(work) = work else { return Ok(None) };
         for group in work.partitions.chunks(GROUP) {
-            self.write_group(held, group).await?;
+            if self.write_group(held, group).await? {
+                self.last_beat = Some(Instant::now());
+            }
         }
         self.clear_topics(held, &work.topics, work.position).await?;
         Ok(Some(Candidate { at, position: work.position, head: work.head }))
     }
 
-    async fn write_group(&self, held: &Held, group: &[PartitionId]) -> Result<(), CheckpointError> {
+    /// Writes the rows of these partitions. Whether anything was committed.
+    async fn write_group(&self, held: &Held, group: &[PartitionId]) -> Result<bool, CheckpointError> {
         self.shard.load(group).await?;
         let copied = self.shard.checkpoint_view(|state, _, _| {
             let copy = |id: &PartitionId| {
@@ -78,7 +81,8 @@ impl Checkpointer {
             };
             (state.position(), group.iter().filter_map(copy).collect::<Vec<_>>())
         });
-        let Some((horizon, copied)) = copied else { return Ok(()) };
+        let Some((horizon, copied)) = copied else { return Ok(false) };
+        let some = !copied.is_empty();
         let mut rest = copied.into_iter().peekable();
         while rest.peek().is_some() {
             let snapshot = self.store.0.snapshot().await?;
@@ -97,7 +101,7 @@ impl Checkpointer {
             self.store.0.commit(commit).await?;
             self.shard.checkpointed(&done, &BTreeSet::new(), horizon);
         }
-        Ok(())
+        Ok(some)
     }
 
     /// Adds a partition's row and the extents that its old row doesn't have.
@@ -115,18 +119,21 @@ impl Checkpointer {
         batch.reads.push(parts::range(&prefix));
         let old = old.unwrap_or_default();
         if old.horizon >= row.horizon {
+            batch.done.push(id);
             return Ok(());
         }
         compare(shard, id, &old, &extents)?;
         let mut new: Vec<Extent> =
             extents.iter().filter(|held| held.position > old.horizon).map(|held| held.extent).collect();
+        row.last_chunk = old.last_chunk;
         // More than a transaction takes goes ahead in transactions of its own: nobody looks there before the row says so.
         while new.len() > EXTENTS_PER_COMMIT {
             let ahead: Vec<Extent> = new.drain(..EXTENTS_PER_COMMIT).collect();
-            self.write_ahead(held, id, &ahead).await?;
+            self.write_ahead(held, snapshot, id, &ahead).await?;
+            // What comes now follows these, not the old row's last chunk.
+            row.last_chunk = None;
         }
-        row.last_chunk = old.last_chunk;
-        if let Some(chunk) = old.last_chunk
+        if let Some(chunk) = row.last_chunk
             && !new.is_empty()
             && chunk.extents as usize + new.len() <= EXTENTS_PER_CHUNK
         {
@@ -155,28 +162,24 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// Writes chunks of their own for extents that the row at `snapshot` doesn't know of. Lands only while that row is the latest: later the
+    /// compactor may have replaced these chunks.
     async fn write_ahead(
         &self,
         held: &Held,
+        snapshot: &dyn Snapshot,
         id: PartitionId,
         extents: &[Extent],
     ) -> Result<(), CheckpointError> {
-        let snapshot = self.store.0.snapshot().await?;
-        if !held.holds(snapshot.as_ref()).await? {
-            return Err(CheckpointError::LeaseLost);
-        }
         let shard = self.shard.id();
+        let mut reads = held.reads();
+        reads.push(parts::range(&partition_row::prefix(shard, id)));
         let set = |chunk: &[Extent]| Mutation::Set {
             key: extent_chunk::key(shard, id, chunk[0].base),
             value: encode_extents(chunk).into(),
         };
         let mutations = extents.chunks(EXTENTS_PER_CHUNK).map(set).collect();
-        let commit = Commit {
-            read_version: Some(snapshot.version()),
-            reads: held.reads(),
-            mutations,
-            ..Commit::default()
-        };
+        let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         self.store.0.commit(commit).await?;
         Ok(())
     }

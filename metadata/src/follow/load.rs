@@ -1,6 +1,7 @@
 //! Reading a shard from the store: rows, floor and log, all at one version.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use siltstone_log::{
     Entry, FormatError, PartitionId, PartitionRow, Position, RegistrationId, ShardHead, ShardId, TopicId,
@@ -24,7 +25,7 @@ pub enum FollowError {
     Halted {
         /// The shard.
         shard: ShardId,
-        /// The last position that could be folded.
+        /// The entry that can't be read or folded, or else the position behind which the trouble lies.
         position: Position,
         /// What is wrong.
         reason: String,
@@ -53,7 +54,7 @@ pub(super) struct Folded {
     pub(super) touched: BTreeSet<PartitionId>,
     /// Partitions whose rows are behind, and the last entry that changed them.
     pub(super) dirty: BTreeMap<PartitionId, Position>,
-    pub(super) deleted: BTreeSet<TopicId>,
+    pub(super) deleted: BTreeMap<TopicId, Position>,
 }
 
 /// The part of a shard that every page is read with.
@@ -66,6 +67,8 @@ pub(super) struct Frame {
 /// One page of a shard's log.
 pub(super) struct LogPage {
     pub(super) entries: Vec<(Position, Entry)>,
+    /// The page's last entry, voided or not: the next page begins behind it.
+    pub(super) last: Position,
     pub(super) more: bool,
 }
 
@@ -104,14 +107,26 @@ pub(super) async fn page(
         let entry = Entry::decode(value).map_err(|error| halted(shard, at, error))?;
         entries.push((at, entry));
     }
-    Ok(LogPage { entries, more: page.more })
+    Ok(LogPage { entries, last, more: page.more })
 }
 
 /// Folds entries into `state`.
 ///
 /// # Errors
-/// [`FollowError::Halted`] if the shard's feature level goes beyond this program's; entries up to there are folded.
+/// [`FollowError::Halted`] if the shard's feature level goes beyond this program's, or the fold panics; `state` is not to be used any more then.
 pub(super) fn fold(
+    state: &mut ShardState,
+    entries: &[(Position, Entry)],
+    own: RegistrationId,
+    folded: &mut Folded,
+) -> Result<(), FollowError> {
+    let (shard, from) = (state.id(), state.position());
+    // A panic halts this shard, never the process (design, section 3). What was half changed is loaded anew, or never used.
+    let all = AssertUnwindSafe(|| fold_all(state, entries, own, folded));
+    catch_unwind(all).unwrap_or_else(|_| Err(halted(shard, from, "the fold panicked behind this position")))
+}
+
+fn fold_all(
     state: &mut ShardState,
     entries: &[(Position, Entry)],
     own: RegistrationId,
@@ -119,17 +134,14 @@ pub(super) fn fold(
 ) -> Result<(), FollowError> {
     for (position, entry) in entries {
         let Applied { effect, touched } = state.apply(*position, entry);
-        if state.head().level > MAX_LEVEL {
-            let reason = format!("feature level {} is beyond this program's {MAX_LEVEL}", state.head().level);
-            return Err(halted(state.id(), *position, reason));
-        }
+        check_level(state)?;
         match entry {
             Entry::Append(append) if append.registration == own => {
                 folded.outcomes.push(OwnOutcome::Folded { counter: append.counter, effect });
             }
             Entry::Ended { registration } if *registration == own => folded.outcomes.push(OwnOutcome::Ended),
             Entry::Deleted { topic } => {
-                folded.deleted.insert(*topic);
+                folded.deleted.insert(*topic, *position);
                 folded.dirty.retain(|partition, _| partition.topic != *topic);
             }
             _ => {}
@@ -140,6 +152,15 @@ pub(super) fn fold(
         folded.touched.extend(touched);
     }
     Ok(())
+}
+
+fn check_level(state: &ShardState) -> Result<(), FollowError> {
+    let level = state.head().level;
+    if level <= MAX_LEVEL {
+        return Ok(());
+    }
+    let reason = format!("feature level {level} is beyond this program's {MAX_LEVEL}");
+    Err(halted(state.id(), state.position(), reason))
 }
 
 /// Loads a shard with these partitions as of the snapshot: head and rows as of the floor, then the whole log behind it.
@@ -156,18 +177,21 @@ pub(super) async fn load(
         None => ShardHead { level: crate::shard::MIN_LEVEL, ..ShardHead::default() },
     };
     let mut state = ShardState::new(shard, shards, frame.floor, head);
+    check_level(&state)?;
     for partition in partitions {
         let row = row(snapshot, shard, *partition, frame.floor).await?;
         let expired = state.head().expired;
         state.insert(*partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
     }
     let mut folded = Folded::default();
+    let mut from = frame.floor;
     loop {
-        let page = page(snapshot, shard, state.position(), &frame).await?;
+        let page = page(snapshot, shard, from, &frame).await?;
         fold(&mut state, &page.entries, own, &mut folded)?;
         if !page.more {
             break;
         }
+        from = page.last;
     }
     let gone: Vec<_> =
         state.partitions().keys().filter(|partition| !state.exists(**partition)).copied().collect();

@@ -53,8 +53,8 @@ pub enum ShardError {
 pub struct Dirty {
     /// Changed since their row was written, and by which entry last.
     pub partitions: BTreeMap<PartitionId, Position>,
-    /// Deleted, rows still there.
-    pub topics: BTreeSet<TopicId>,
+    /// Deleted, rows perhaps still there, and by which entry.
+    pub topics: BTreeMap<TopicId, Position>,
 }
 
 #[derive(Debug)]
@@ -68,6 +68,8 @@ struct Inner {
     confirmed: Option<Instant>,
     swept: Option<Instant>,
     halted: Option<String>,
+    /// Halted until the process ends: loading anew would only hide that this agent's fold is not to be trusted.
+    for_good: bool,
 }
 
 /// One shard, followed.
@@ -109,6 +111,7 @@ impl Shard {
             confirmed: None,
             swept: None,
             halted: None,
+            for_good: false,
         };
         Arc::new(Shard {
             id,
@@ -157,12 +160,11 @@ impl Shard {
     pub async fn load(&self, partitions: &[PartitionId]) -> Result<(), ShardError> {
         let ticket = {
             let mut inner = self.lock();
-            let state = inner.state.as_ref();
-            let missing: Vec<_> = partitions
-                .iter()
-                .filter(|id| state.is_none_or(|state| state.partition(**id).is_none()))
-                .copied()
-                .collect();
+            let Inner { state, used, .. } = &mut *inner;
+            let loaded =
+                |id: &PartitionId| state.as_ref().is_some_and(|state| state.partition(*id).is_some());
+            let (there, missing): (Vec<_>, Vec<_>) = partitions.iter().copied().partition(loaded);
+            used.extend(there.into_iter().map(|id| (id, Instant::now())));
             if missing.is_empty() {
                 return Ok(());
             }
@@ -197,7 +199,9 @@ impl Shard {
         f: impl FnOnce(&ShardState) -> R,
     ) -> Result<R, ShardError> {
         let mut inner = self.lock();
-        if let Some(id) = used {
+        if let Some(id) = used
+            && inner.state.as_ref().is_some_and(|state| state.partition(id).is_some())
+        {
             inner.used.insert(id, Instant::now());
         }
         if let Some(reason) = &inner.halted {
@@ -231,16 +235,17 @@ impl Shard {
         subscription.add(&self.waiters, partition);
     }
 
-    /// What a checkpoint would have to write, and the state that it would write, at one moment.
+    /// What a checkpoint would have to write, and the state that it would write, at one moment. `None`: not loaded, or halted.
     pub fn checkpoint_view<R>(&self, f: impl FnOnce(&ShardState, &Dirty, Position) -> R) -> Option<R> {
         let inner = self.lock();
-        inner.state.as_ref().map(|state| f(state, &inner.dirty, inner.frame.floor))
+        let state = inner.state.as_ref().filter(|_| inner.halted.is_none());
+        state.map(|state| f(state, &inner.dirty, inner.frame.floor))
     }
 
     /// Tells that a checkpoint wrote these partitions' rows, as of `horizon`, and cleared those of these topics.
     pub fn checkpointed(&self, partitions: &[PartitionId], topics: &BTreeSet<TopicId>, horizon: Position) {
         let mut inner = self.lock();
-        inner.dirty.topics.retain(|topic| !topics.contains(topic));
+        inner.dirty.topics.retain(|topic, _| !topics.contains(topic));
         for partition in partitions {
             if inner.dirty.partitions.get(partition).is_some_and(|changed| *changed <= horizon) {
                 inner.dirty.partitions.remove(partition);
@@ -248,10 +253,12 @@ impl Shard {
         }
     }
 
-    /// Stops serving the shard here: its fold was found to differ from another's.
+    /// Stops serving the shard here, for as long as this process lives: its fold was found to differ from another's.
     pub fn halt(&self, reason: String) {
         tracing::error!(shard = self.id.0, %reason, "shard halted on this agent");
-        self.lock().halted = Some(reason);
+        let mut inner = self.lock();
+        inner.halted = Some(reason);
+        inner.for_good = true;
     }
 
     /// Follows the shard. Never returns; end it by dropping the future.
@@ -291,6 +298,9 @@ impl Shard {
     fn failed(&self, error: &FollowError) {
         if let FollowError::Halted { .. } = error {
             let mut inner = self.lock();
+            if inner.for_good {
+                return;
+            }
             let reason = error.to_string();
             if inner.halted.as_deref() != Some(reason.as_str()) {
                 tracing::error!(shard = self.id.0, %reason, "shard halted on this agent");
@@ -306,6 +316,10 @@ impl Shard {
         let began = Instant::now();
         let (ticket, wanted) = {
             let inner = self.lock();
+            if let (true, Some(reason)) = (inner.for_good, &inner.halted) {
+                let position = inner.state.as_ref().map_or(Position::ZERO, ShardState::position);
+                return Err(FollowError::Halted { shard: self.id, position, reason: reason.clone() });
+            }
             (inner.requested, inner.wanted.clone())
         };
         let snapshot = self.store.snapshot().await?;
@@ -321,7 +335,9 @@ impl Shard {
         {
             let mut inner = self.lock();
             inner.confirmed = Some(began);
-            inner.halted = None;
+            if !inner.for_good {
+                inner.halted = None;
+            }
             inner.wanted.retain(|id| !wanted.contains(id));
             evict_idle(&mut inner, Instant::now());
         }
@@ -343,15 +359,20 @@ impl Shard {
             let mut folded = Folded::default();
             let result = {
                 let mut inner = self.lock();
-                let Inner { state: Some(state), frame: known, dirty, .. } = &mut *inner else {
+                let Inner { state: Some(state), frame: known, dirty, halted, .. } = &mut *inner else {
                     return Ok(());
                 };
                 let result = load::fold(state, &page.entries, self.own, &mut folded);
                 absorb(dirty, &folded);
-                from = state.position();
+                if let Err(error) = &result {
+                    // Before the lock is let go: nobody may see a state that is changed by half.
+                    *halted = Some(error.to_string());
+                }
+                from = page.last;
                 if !page.more && *known != frame {
                     state.release(frame.floor);
                     dirty.partitions.retain(|_, changed| *changed > frame.floor);
+                    dirty.topics.retain(|_, deleted| *deleted > frame.floor);
                     *known = frame.clone();
                 }
                 result
@@ -413,7 +434,7 @@ impl Shard {
 
 fn absorb(dirty: &mut Dirty, folded: &Folded) {
     dirty.topics.extend(&folded.deleted);
-    dirty.partitions.retain(|partition, _| !folded.deleted.contains(&partition.topic));
+    dirty.partitions.retain(|partition, _| !folded.deleted.contains_key(&partition.topic));
     dirty.partitions.extend(&folded.dirty);
 }
 
@@ -424,6 +445,10 @@ fn evict_idle(inner: &mut Inner, now: Instant) {
         return;
     }
     *swept = Some(now);
+    // Loaded and never read, for a checkpoint for instance: idle from now on.
+    for id in state.partitions().keys() {
+        used.entry(*id).or_insert(now);
+    }
     used.retain(|id, at| {
         let keep = now.duration_since(*at) < EVICT_AFTER || dirty.partitions.contains_key(id);
         if !keep {
