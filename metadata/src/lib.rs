@@ -11,3 +11,6 @@ pub mod keys;
 pub mod lease;
 pub mod rows;
 pub mod shard;
+
+#[cfg(test)]
+mod tests;

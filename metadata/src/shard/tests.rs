@@ -1,1 +1,13 @@
+//! Tests of the fold: unit tests by subject, then generated logs against an oracle and against every way of recovery.
 
+mod blocks;
+mod expire;
+mod generated;
+mod invariants;
+mod kit;
+mod oracle;
+mod partitions;
+mod recovery;
+mod registrations;
+mod sequences;
+mod stored;
