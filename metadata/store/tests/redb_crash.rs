@@ -168,7 +168,26 @@ async fn a_crash_during_recovery_loses_nothing() {
     }
 }
 
-/// The test disk itself: a store that did not sync would be caught.
+/// The test itself: a store that did not sync would be caught.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_syncing_what_was_told_is_lost() {
+    for crash in [Crash::Discard, Crash::Tear] {
+        let disk = SimDisk::new(0);
+        let store = Arc::new(open(&disk));
+        disk.lie();
+        disk.crash_after(2_000);
+        let next = (0..WRITERS).map(|writer| (writer, 0)).collect();
+        let told = write_until_crash(store.clone(), &next, 0).await;
+        drop(store);
+        let disk = disk.after(crash, &mut Chance::new(0));
+        let told = told.values().map(|told| told.version).max();
+        // Damage so great that it does not open is noticed as well.
+        if let Ok(store) = RedbStore::open_on(Arc::new(disk), options()) {
+            assert!(store.snapshot().await.ok().map(|snapshot| snapshot.version()) < told, "{crash:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_commit_is_synced_once() {
     let disk = SimDisk::new(0);

@@ -148,6 +148,34 @@ async fn a_failed_sync_is_unknown_and_rests_on_nothing() {
     }
 }
 
+/// First writing fails, then the sync with which the database is opened again.
+#[tokio::test]
+async fn a_sync_that_fails_in_recovery_rests_on_nothing() {
+    for seed in 0..40_u64 {
+        let disk = SimDisk::new(seed);
+        let store = open(&disk);
+        for number in 0..10 {
+            put(&store, number).await.expect("a commit");
+        }
+        disk.allow_more(Some((seed % 12) as usize));
+        disk.fail_syncs_after_error(1 + (seed % 3) as u32);
+        let mut settled = 10;
+        let mut number = 10;
+        while number < 60 {
+            settled += u64::from(put(&store, number).await.is_ok());
+            number += 1;
+        }
+        disk.allow_more(None);
+        put_at_last(&store, number).await;
+        let seen = sum(&store).await;
+        assert!(seen > settled, "seed {seed}: what was told is there");
+        drop(store);
+        let store = open(&disk.after(Crash::Discard, &mut Chance::new(seed)));
+        assert_eq!(sum(&store).await, seen, "seed {seed}: what was seen is durable");
+        assert!(is_there(&store, number).await);
+    }
+}
+
 #[tokio::test]
 async fn what_was_read_before_a_failure_can_not_be_committed_on_blindly() {
     let disk = SimDisk::new(3);

@@ -23,8 +23,8 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// What the operating system says.
     fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Called after a sync failed, before the database is opened again: what the operating system holds in memory may
-    /// differ from what is on disk, and must not be read.
+    /// Called before each opening: after a failed sync, perhaps in an earlier process, what the operating system holds in
+    /// memory may differ from what is on disk, and must not be read.
     ///
     /// # Errors
     /// What the operating system says.

@@ -47,7 +47,10 @@ pub(super) fn open(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenEr
 
 fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError> {
     let path = disk.path();
-    let backend = disk.open().map_err(|source| OpenError::Io { path: path.into(), source })?;
+    let io_error = |source| OpenError::Io { path: path.into(), source };
+    // At every opening: a sync may have failed in a process that has ended since.
+    disk.forget_unsynced().map_err(io_error)?;
+    let backend = disk.open().map_err(io_error)?;
     let (backend, sync_failed) = Watched::new(backend);
     let database = Builder::new()
         .set_cache_size(cache_bytes)

@@ -13,7 +13,7 @@
 //!   has in memory is dropped before the database is opened again, since after a failed sync only the disk tells the truth.
 //! * [`Store::snapshot_at`] knows the last version and those of the last 16 groups of which somebody took a
 //!   snapshot. A fresh snapshot costs as little.
-//! * After a crash redb checks the whole file when it is opened (about 1 s/GiB); after a clean end it does not.
+//! * After a crash redb checks the whole file when it is opened (about 3 s per GiB of data); after a clean end it does not.
 //!
 //! It does not replicate, and a file that is damaged is an error, not repaired.
 

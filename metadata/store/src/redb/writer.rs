@@ -176,10 +176,6 @@ impl Writer {
     }
 
     fn try_open_again(&self) -> Result<Opened, OpenError> {
-        if self.sync_failed.load(Ordering::Acquire) {
-            let path = self.disk.path().to_owned();
-            self.disk.forget_unsynced().map_err(|source| OpenError::Io { path, source })?;
-        }
         let opened = file::open(&*self.disk, self.options.cache_bytes)?;
         if opened.version < self.version {
             // What was synced is gone: the disk lies, or somebody replaced the file. Going on would hide it.

@@ -41,6 +41,8 @@ struct Inner {
     dead: bool,
     failing_syncs: u32,
     failing_writes: bool,
+    failing_syncs_after_error: u32,
+    lying: bool,
     locked: bool,
     syncs: u64,
     chance: Option<Chance>,
@@ -92,9 +94,19 @@ impl SimDisk {
         self.lock().failing_syncs = count;
     }
 
+    /// Once a write has failed, the next syncs fail.
+    pub fn fail_syncs_after_error(&self, count: u32) {
+        self.lock().failing_syncs_after_error = count;
+    }
+
     /// All writes fail, or none.
     pub fn fail_writes(&self, fail: bool) {
         self.lock().failing_writes = fail;
+    }
+
+    /// From now on a sync does nothing and says that all is well.
+    pub fn lie(&self) {
+        self.lock().lying = true;
     }
 
     pub fn syncs(&self) -> u64 {
@@ -169,6 +181,7 @@ impl Inner {
     fn allocate(&mut self, block: usize) -> io::Result<()> {
         let full = self.quota.is_some_and(|quota| self.allocated.len() >= quota);
         if full && !self.allocated.contains(&block) {
+            self.failing_syncs += std::mem::take(&mut self.failing_syncs_after_error);
             return Err(io::Error::from_raw_os_error(NO_SPACE));
         }
         self.allocated.insert(block);
@@ -220,6 +233,9 @@ impl StorageBackend for SimDisk {
         let mut inner = self.lock();
         inner.step()?;
         inner.syncs += 1;
+        if inner.lying {
+            return Ok(());
+        }
         let dirty = std::mem::take(&mut inner.dirty);
         if inner.failing_syncs > 0 {
             // As Linux does: what could not be written is clean from now on, and only in memory.
