@@ -29,8 +29,10 @@ def guarded(name, action, log, seconds):
     child = os.fork()
     if child == 0:
         os._exit(inside(action, log, reason))
-    timed_out = wait(child, begin + seconds)
-    process.end_group(child)
+    try:
+        timed_out = wait(child, begin + seconds)
+    finally:
+        end(child)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     why = reason.read_text() if reason.exists() else ""
     if timed_out:
@@ -38,6 +40,12 @@ def guarded(name, action, log, seconds):
     elif status != 0 and not why:
         why = f"ended with {status}: {last_line(log)}"
     return Outcome(name, time.monotonic() - begin, why)
+
+
+def end(child):
+    """Ends the child's group, or the child alone if it had no time to make one; only `waitpid` frees their id."""
+    process.end_group(child)
+    process.signal_pid(child, signal.SIGKILL)
 
 
 def wait(child, deadline):
@@ -53,6 +61,7 @@ def inside(action, log, reason):
     """The child's whole life; its return value is its exit status."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)

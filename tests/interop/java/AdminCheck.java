@@ -106,7 +106,8 @@ public final class AdminCheck {
         Check.equal(made.config(topic).get().get("retention.ms").value(), "123456789", "config told");
         Check.fails(TopicExistsException.class, () -> admin.createTopics(List.of(wanted)).all().get(), "second creation");
         admin.createTopics(List.of(new NewTopic(topic + "-defaults", Optional.empty(), Optional.empty()))).all().get();
-        Check.equal(describe(topic + "-defaults").partitions().size(), 1, "default partitions");
+        awaitPartitions(topic + "-defaults", 1);
+        awaitPartitions(topic, 3);
         TopicDescription told = describe(topic);
         Check.equal(told.topicId(), made.topicId(topic).get(), "topic id");
         Check.equal(told.isInternal(), false, "internal");
@@ -121,6 +122,15 @@ public final class AdminCheck {
         Check.that(admin.listTopics(new ListTopicsOptions().listInternal(true)).names().get().contains(topic), "listed");
         Check.fails(UnknownTopicOrPartitionException.class, () -> describe(topic + "-absent"), "describe an unknown topic");
         Check.step("create and describe");
+    }
+
+    /** Kafka's brokers follow its controller a moment later, so what was changed is waited for. */
+    private void awaitPartitions(String name, int count) throws InterruptedException {
+        Check.eventually(() -> quietly(() -> describe(name).partitions().size()), count, "partitions of " + name);
+    }
+
+    private void awaitConfig(String name, String value, String what) throws InterruptedException {
+        Check.eventually(() -> quietly(() -> config(name).value()), value, what);
     }
 
     private TopicDescription describe(String name) throws ExecutionException, InterruptedException {
@@ -143,13 +153,13 @@ public final class AdminCheck {
         Check.equal(config("cleanup.policy").value(), "delete", "default cleanup.policy");
         Check.equal(config("cleanup.policy").isDefault(), true, "cleanup.policy is a default");
         alter("max.message.bytes", "2000000", OpType.SET);
-        Check.equal(config("max.message.bytes").value(), "2000000", "max.message.bytes after SET");
+        awaitConfig("max.message.bytes", "2000000", "max.message.bytes after SET");
         alter("cleanup.policy", "compact", OpType.APPEND);
-        Check.equal(config("cleanup.policy").value(), "delete,compact", "cleanup.policy after APPEND");
+        awaitConfig("cleanup.policy", "delete,compact", "cleanup.policy after APPEND");
         alter("cleanup.policy", "compact", OpType.SUBTRACT);
-        Check.equal(config("cleanup.policy").value(), "delete", "cleanup.policy after SUBTRACT");
+        awaitConfig("cleanup.policy", "delete", "cleanup.policy after SUBTRACT");
         alter("max.message.bytes", null, OpType.DELETE);
-        Check.equal(config("max.message.bytes").value(), "1048588", "max.message.bytes after DELETE");
+        awaitConfig("max.message.bytes", "1048588", "max.message.bytes after DELETE");
         Check.fails(InvalidConfigurationException.class, () -> { alter("retention.ms", "soon", OpType.SET); return 0; }, "bad value");
         Check.fails(InvalidConfigurationException.class, () -> { alter("no.such.config", "1", OpType.SET); return 0; }, "unknown name");
         Check.equal(config("retention.ms").value(), "123456789", "retention.ms after a refusal");
@@ -223,7 +233,7 @@ public final class AdminCheck {
     /** More partitions: numbers go on, old data stays; fewer are refused. */
     private void partitions() throws Exception {
         admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(5))).all().get();
-        Check.eventually(() -> quietly(() -> describe(topic).partitions().size()), 5, "partitions after the increase");
+        awaitPartitions(topic, 5);
         Check.fails(InvalidPartitionsException.class,
             () -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all().get(), "fewer partitions");
         Check.equal(clients.readAll(topic, 5).size(), 110, "records after the increase");
@@ -288,7 +298,7 @@ public final class AdminCheck {
         Check.eventually(() -> quietly(() -> admin.listTopics().names().get().contains(topic)), false, "topic is listed");
         Check.fails(UnknownTopicOrPartitionException.class, () -> admin.deleteTopics(List.of(topic)).all().get(), "second delete");
         clients.create(topic, 1, Map.of());
-        Check.eventually(() -> quietly(() -> describe(topic).partitions().size()), 1, "partitions of the new topic");
+        awaitPartitions(topic, 1);
         Uuid after = describe(topic).topicId();
         Check.that(!before.equals(after), "a new topic has a new id");
         Check.equal(clients.readAll(topic, 1).size(), 0, "records in the new topic");

@@ -27,7 +27,7 @@ def run(context):
     rounds(context, random.Random(seed), producers, acknowledged)
     for name, child in producers.items():
         finish(name, child)
-    verify(context, acknowledged)
+    judge(read(context), {name: path.read_text().splitlines() for name, path in acknowledged.items()})
 
 
 def create(context):
@@ -78,15 +78,14 @@ def size(path):
     return path.stat().st_size if path.exists() else 0
 
 
-def verify(context, acknowledged):
-    log = read(context)
+def judge(log, acknowledged):
+    """Demands of the log, rows of (partition, offset, id), all that the producers' lines say."""
     for partition in range(PARTITIONS):
         offsets = [offset for part, offset, _ in log if part == partition]
         check.same_list(offsets, list(range(len(offsets))), f"offsets of partition {partition}")
     at = {(partition, offset): name for partition, offset, name in log}
     total = 0
-    for client, path in acknowledged.items():
-        lines = path.read_text().splitlines()
+    for client, lines in acknowledged.items():
         sent = int(lines[-1].removeprefix("sent "))
         check.equal(len(lines) - 1, sent, f"acknowledgements of {client}")
         for line in lines[:-1]:

@@ -26,6 +26,14 @@ def tool(context, name, *args, **named):
     return context.tool(TOOLS + name if "." not in name else name, "--bootstrap-server", context.bootstrap, *args, **named)
 
 
+def told_at_last(ask, part, what):
+    """Asks until `part` is in the answer, since Kafka's brokers follow its controller a moment later; then the answer."""
+    def told():
+        text = ask()
+        return text if part in text else None
+    return check.eventually(told, f"{what}: {part!r} is told", 30)
+
+
 def topics(context, topic):
     """kafka-topics: create, list, describe, add partitions, refuse what exists."""
     made = tool(context, "TopicCommand", "--create", "--topic", topic, "--partitions", 2, "--replication-factor", 1,
@@ -35,9 +43,10 @@ def topics(context, topic):
     check.equal(again.code, 1, "status of creating it again")
     check.contains(again.text + again.errors, "already exists", "creating it again")
     tool(context, "TopicCommand", "--alter", "--topic", topic, "--partitions", 3)
-    told = tool(context, "TopicCommand", "--describe", "--topic", topic).text
+    def describe():
+        return tool(context, "TopicCommand", "--describe", "--topic", topic).text
+    told = told_at_last(describe, "PartitionCount: 3\tReplicationFactor: 1\t", "describe")
     check.contains(told, f"Topic: {topic}\tTopicId: ", "describe")
-    check.contains(told, "PartitionCount: 3\tReplicationFactor: 1\t", "describe")
     check.contains(told, "retention.ms=7200000", "describe")
     check.equal(len(re.findall(r"Partition: \d\tLeader: (\d+)\tReplicas: \1\tIsr: \1\t", told)), 3, "partitions described")
     check.that(topic in tool(context, "TopicCommand", "--list").text.splitlines(), "the topic is listed")
@@ -50,12 +59,10 @@ def configs(context, topic):
         return tool(context, "kafka.admin.ConfigCommand", *args, *entity, **named)
     done = command("--alter", "--add-config", "max.message.bytes=3000000,cleanup.policy=[compact,delete]")
     check.contains(done.text, f"Completed updating config for topic {topic}.", "alter")
-    told = command("--describe").text
-    check.contains(told, "max.message.bytes=3000000 sensitive=false", "describe after alter")
+    told = told_at_last(lambda: command("--describe").text, "max.message.bytes=3000000 sensitive=false", "describe after alter")
     check.contains(told, "cleanup.policy=compact,delete sensitive=false", "describe after alter")
     command("--alter", "--delete-config", "cleanup.policy")
-    told = command("--describe", "--all").text
-    check.contains(told, "cleanup.policy=delete sensitive=false", "describe after delete")
+    told = told_at_last(lambda: command("--describe", "--all").text, "cleanup.policy=delete sensitive=false", "describe after delete")
     check.contains(told, "retention.ms=7200000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=7200000", "describe")
     bad = command("--alter", "--add-config", "no.such.config=1", ok=None)
     check.equal(bad.code, 1, "status of an unknown config")
@@ -134,6 +141,6 @@ def log_dirs(context, topic):
 
 def delete(context, topic):
     tool(context, "TopicCommand", "--delete", "--topic", topic)
-    check.that(topic not in tool(context, "TopicCommand", "--list").text.splitlines(), "the topic is gone from the list")
+    check.eventually(lambda: topic not in tool(context, "TopicCommand", "--list").text.splitlines(), "the topic is gone from the list")
     absent = tool(context, "TopicCommand", "--describe", "--topic", topic, ok=None)
     check.contains(absent.text + absent.errors, "does not exist as expected", "describe after delete")
