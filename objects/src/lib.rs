@@ -10,8 +10,8 @@
 //! For the simulation: sleeping is `tokio::time`'s, chance comes from one seed, and nothing here reads a wall clock.
 
 pub mod cache;
-//#[cfg(any(test, feature = "testing"))]
-//pub mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 mod attempt;
 mod backend;

@@ -269,3 +269,7 @@ fn read_error(name: &str, fault: Fault) -> ReadError {
         Sort::Transient => ReadError::Unavailable { name, reason },
     }
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+mod tests;

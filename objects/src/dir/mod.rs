@@ -19,6 +19,8 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::PutPayload;
 use tokio::task::spawn_blocking;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use ops::OpenFile;
 pub(crate) use ops::{FileOps, RealFiles};
 
 use crate::backend::{Deleted, Found};

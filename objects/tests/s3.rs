@@ -1,0 +1,117 @@
+//! Against an S3 server inside the test, written by others: the protocol, errors by kind, bulk deletes, listing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use siltstone_objects::{Credentials, Environment, Objects, Options, PutError, ReadError, Secret};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+/// Serves the directories below `root` as buckets, until the test's runtime ends.
+async fn serve(root: &Path) -> String {
+    let files = s3s_fs::FileSystem::new(root).unwrap();
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(SimpleAuth::from_single("key", "secret"));
+    let service = builder.build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let http = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
+            let service = service.clone();
+            tokio::spawn(async move {
+                _ = http.serve_connection(TokioIo::new(socket), service).await;
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+fn options(endpoint: &str, secret: &str) -> Options {
+    let keys = Credentials {
+        access_key_id: "key".into(),
+        secret_access_key: Secret::new(secret),
+        session_token: None,
+    };
+    Options {
+        endpoint: Some(endpoint.to_owned()),
+        credentials: Some(keys),
+        allow_http: true,
+        ..Options::default()
+    }
+}
+
+fn open(url: &str, options: &Options) -> Objects {
+    Objects::open(url, options, &Environment::default(), 1).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_written_read_listed_and_emptied() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("logs")).unwrap();
+    let endpoint = serve(root.path()).await;
+    for unsigned in [None, Some(true)] {
+        let objects = open(
+            "s3://logs/some/prefix",
+            &Options { unsigned_payload: unsigned, ..options(&endpoint, "secret") },
+        );
+        objects.check(soon()).await.unwrap();
+        let chunks: Vec<Bytes> = (0..128u8).map(|n| Bytes::from(vec![n; 64 << 10])).collect();
+        objects.put("seg/1", chunks.clone(), soon()).await.unwrap();
+        let whole = chunks.concat();
+        assert_eq!(objects.get("seg/1", 0..8 << 20, soon()).await.unwrap(), whole);
+        assert_eq!(objects.get("seg/1", 65_000..70_000, soon()).await.unwrap(), whole[65_000..70_000]);
+        assert_eq!(objects.head("seg/1", soon()).await.unwrap().size, 8 << 20);
+        let beyond = objects.get("seg/1", 0..(8 << 20) + 1, soon()).await.expect_err("beyond the end");
+        assert!(matches!(beyond, ReadError::Corrupt { .. }), "{beyond}");
+        let far = objects.get("seg/1", 9 << 20..10 << 20, soon()).await.expect_err("far beyond the end");
+        assert!(matches!(far, ReadError::Corrupt { .. }), "{far}");
+        let missing = objects.get("seg/2", 0..1, soon()).await.expect_err("missing");
+        assert!(matches!(missing, ReadError::NotFound { .. }), "{missing}");
+        let pages: Vec<_> = objects.list("", soon()).try_collect().await.unwrap();
+        let names: Vec<_> = pages.iter().flatten().map(|info| info.name.as_str()).collect();
+        assert_eq!(names, ["seg/1"]);
+        objects.delete(vec!["seg/1".into(), "seg/2".into()], soon()).await.unwrap();
+        let gone = objects.head("seg/1", soon()).await.expect_err("deleted");
+        assert!(matches!(gone, ReadError::NotFound { .. }), "{gone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_must_mend_is_refused_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("logs")).unwrap();
+    let endpoint = serve(root.path()).await;
+    let wrong_key = open("s3://logs", &options(&endpoint, "wrong"));
+    let error = wrong_key.put("a", vec![Bytes::from_static(b"x")], soon()).await.expect_err("a wrong key");
+    assert!(matches!(error, PutError::Refused { may_exist: false, .. }), "{error}");
+    let error = wrong_key.get("a", 0..1, soon()).await.expect_err("a wrong key");
+    assert!(matches!(error, ReadError::Refused { .. }), "{error}");
+    let no_bucket = open("s3://absent", &options(&endpoint, "secret"));
+    let error = no_bucket.put("a", vec![Bytes::from_static(b"x")], soon()).await.expect_err("no such bucket");
+    assert!(matches!(error, PutError::Refused { .. }), "{error}");
+    let error = no_bucket.check(soon()).await.expect_err("no such bucket");
+    assert_eq!(error.step, "writing");
+    assert!(error.to_string().contains(&endpoint), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_unavailable_and_certainly_has_nothing() {
+    // A port that was free a moment ago.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let objects = open("s3://logs", &options(&endpoint, "secret"));
+    let shortly = Instant::now() + Duration::from_millis(300);
+    let error = objects.put("a", vec![Bytes::from_static(b"x")], shortly).await.expect_err("nobody listens");
+    assert!(matches!(error, PutError::Unavailable { .. }), "{error}");
+}
