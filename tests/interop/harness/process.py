@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from .check import CheckFailed
 
@@ -26,6 +27,7 @@ def run(command, *, stdin=None, seconds=60, env=None, cwd=None, ok=(0,)):
     """Runs `command` to its end. `ok` lists the exit statuses that are no failure (None: any)."""
     full = {**os.environ, **(env or {})}
     words = [str(word) for word in command]
+    begin = time.monotonic()
     print("+", " ".join(word if len(word) < 200 else word[:200] + "…" for word in words), flush=True)
     with subprocess.Popen(words, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=full, cwd=cwd) as child:
@@ -36,6 +38,7 @@ def run(command, *, stdin=None, seconds=60, env=None, cwd=None, ok=(0,)):
             out, err = child.communicate()
             raise CheckFailed(f"{words[0]} did not end within {seconds} s; last output: "
                               f"{(out + err)[-600:].decode('utf-8', 'replace')}") from None
+    print(f"  status {child.returncode} after {time.monotonic() - begin:.2f} s", flush=True)
     result = Result(child.returncode, out, err)
     if ok is not None and child.returncode not in ok:
         tail = (err or out)[-1200:].decode("utf-8", "replace").strip()

@@ -18,6 +18,7 @@ class Case:
     store: str | None = None
     siltstone_only: bool = False
     per_round: int = 0
+    fills_store: bool = False  # writes so much that objects must be there, not only inline segments
 
     def limit(self, options):
         """Seconds after which the scenario is ended and has failed."""
@@ -39,7 +40,8 @@ CASES = [
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
     Case("kcat@minio", kcat.run, ("kcat", "minio"), 90, store="minio", siltstone_only=True),
-    Case("dumpavail@minio", dumpavail.run, ("kafka", "kcat", "minio"), 180, store="minio", siltstone_only=True),
+    Case("dumpavail@minio", dumpavail.run, ("kafka", "kcat", "minio"), 180, store="minio", siltstone_only=True,
+         fills_store=True),
     Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
          siltstone_only=True),
 ]
