@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use siltstone_configs::{BrokerLayers, Overrides};
+use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides, TopicConfig};
+use siltstone_log::TopicRow;
 
+use super::resolved::Resolved;
 use crate::engine::Engine;
 
 /// What all connections of a listener share.
@@ -14,6 +16,38 @@ pub struct Broker {
     pub engine: Arc<Engine>,
     /// Broker configs that come from this agent's settings, under Kafka's names.
     pub fixed: Overrides,
+    resolved: Resolved,
+}
+
+impl Broker {
+    /// A broker over an engine, with the broker configs of this agent's settings.
+    pub fn new(engine: Arc<Engine>, fixed: Overrides) -> Arc<Self> {
+        Arc::new(Broker { engine, fixed, resolved: Resolved::default() })
+    }
+
+    /// Calls `f` with the layers of broker configs as they are now.
+    pub fn with_layers<R>(&self, f: impl FnOnce(BrokerLayers<'_>) -> R) -> R {
+        let catalog = self.engine.catalog().state();
+        let empty = Overrides::new();
+        let node = self.engine.registration().node.to_string();
+        let broker = catalog.broker(&node);
+        let cluster = catalog.broker("");
+        f(BrokerLayers {
+            broker: broker.map_or(&empty, |configs| configs),
+            cluster: cluster.map_or(&empty, |configs| configs),
+            fixed: &self.fixed,
+        })
+    }
+
+    /// The broker's configs as they are now.
+    pub fn broker_config(&self) -> Arc<BrokerConfig> {
+        self.resolved.broker(self)
+    }
+
+    /// A topic's configs, all layers taken into account.
+    pub fn topic_config(&self, topic: &TopicRow) -> Arc<TopicConfig> {
+        self.resolved.topic(self, topic)
+    }
 }
 
 /// Who asks, and of whom.
@@ -37,15 +71,6 @@ impl Context {
 
     /// Calls `f` with the layers of broker configs as they are now.
     pub fn with_layers<R>(&self, f: impl FnOnce(BrokerLayers<'_>) -> R) -> R {
-        let catalog = self.engine().catalog().state();
-        let empty = Overrides::new();
-        let node = self.engine().registration().node.to_string();
-        let broker = catalog.broker(&node);
-        let cluster = catalog.broker("");
-        f(BrokerLayers {
-            broker: broker.map_or(&empty, |configs| configs),
-            cluster: cluster.map_or(&empty, |configs| configs),
-            fixed: &self.broker.fixed,
-        })
+        self.broker.with_layers(f)
     }
 }

@@ -1,0 +1,94 @@
+//! Kafka's error codes for our own errors: the one place where they are made.
+
+use siltstone_configs::{AlterError, ErrorClass};
+use siltstone_kafka::ErrorCode;
+use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
+use siltstone_metadata::follow::ShardError;
+use siltstone_metadata::shard::Verdict;
+use siltstone_records::Refusal;
+
+use crate::fetch::FetchError;
+use crate::produce::WriteError;
+
+/// A change of the catalog that was not made.
+pub(super) fn catalog(error: &CatalogError) -> ErrorCode {
+    match error {
+        CatalogError::Exists(_) => ErrorCode::TopicAlreadyExists,
+        CatalogError::NoTopic => ErrorCode::UnknownTopicOrPartition,
+        CatalogError::NotMore(_) => ErrorCode::InvalidPartitions,
+        CatalogError::Refused(_) => ErrorCode::InvalidRequest,
+        // Retriable everywhere; admin clients and producers wait and ask again.
+        CatalogError::Unavailable(_) => ErrorCode::RequestTimedOut,
+        CatalogError::Format(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// The catalog could not be read.
+pub(super) fn catalog_read(error: &CatalogReadError) -> ErrorCode {
+    match error {
+        CatalogReadError::Store(_) | CatalogReadError::Stale => ErrorCode::LeaderNotAvailable,
+        CatalogReadError::Format(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// A shard that can't be used now. Clients that meet NOT_LEADER_OR_FOLLOWER ask for metadata and try again, perhaps elsewhere.
+pub(super) fn shard(error: &ShardError) -> ErrorCode {
+    match error {
+        ShardError::NoPartition(_) => ErrorCode::UnknownTopicOrPartition,
+        ShardError::Stale(_) | ShardError::Halted(_) | ShardError::NotLoaded(_) => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// Records that could not be read.
+pub(super) fn fetch(error: &FetchError) -> ErrorCode {
+    match error {
+        FetchError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        FetchError::NoPartition => ErrorCode::UnknownTopicOrPartition,
+        FetchError::Unavailable(_) => ErrorCode::NotLeaderOrFollower,
+        FetchError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A batch that was not taken.
+pub(super) fn refusal(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Corrupt(_) => ErrorCode::CorruptMessage,
+        Refusal::TooLarge { .. } | Refusal::TooLargeDecompressed { .. } => ErrorCode::MessageTooLarge,
+        Refusal::UnsupportedCompression { .. } => ErrorCode::UnsupportedCompressionType,
+        Refusal::UnsupportedMagic { .. } | Refusal::InvalidRecord(_) | Refusal::InvalidRecords { .. } => {
+            ErrorCode::InvalidRecord
+        }
+        Refusal::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+    }
+}
+
+/// A change of configs that was refused.
+pub(super) fn alter(error: &AlterError) -> ErrorCode {
+    match error.class() {
+        ErrorClass::InvalidRequest => ErrorCode::InvalidRequest,
+        ErrorClass::InvalidConfig => ErrorCode::InvalidConfig,
+    }
+}
+
+/// What the fold said of a batch that is not in the log; `None` if it is.
+pub(super) fn verdict(verdict: &Verdict) -> Option<ErrorCode> {
+    match verdict {
+        Verdict::Appended { .. } | Verdict::Duplicate { .. } => None,
+        Verdict::OutOfOrder { .. } => Some(ErrorCode::OutOfOrderSequenceNumber),
+        Verdict::Fenced { .. } => Some(ErrorCode::InvalidProducerEpoch),
+        Verdict::NoPartition => Some(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
+/// A batch that was not written, or may not have been. `None`: only closing the connection tells the truth.
+pub(super) fn write(error: &WriteError, idempotent: bool) -> Option<ErrorCode> {
+    match error {
+        // Nothing is in the log. Retriable without new metadata: another agent would meet the same storage.
+        WriteError::Storage(_) | WriteError::Metadata(_) => Some(ErrorCode::NotEnoughReplicas),
+        // Another agent may take it: clients ask for metadata first.
+        WriteError::Ended => Some(ErrorCode::NotLeaderOrFollower),
+        // It may be in the log: clients take this code as such, send again, and the fold finds the duplicate.
+        WriteError::Lost if idempotent => Some(ErrorCode::NotEnoughReplicasAfterAppend),
+        WriteError::Lost | WriteError::Closed => None,
+    }
+}

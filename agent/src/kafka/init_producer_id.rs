@@ -1,0 +1,7 @@
+use siltstone_kafka::init_producer_id::{Request, Response};
+
+use super::context::Context;
+
+pub(super) async fn handle(_cx: &Context, _version: i16, _request: Request) -> Response {
+    Response::default()
+}
