@@ -10,7 +10,7 @@ use siltstone_log::{
     CatalogEntry, ClusterRow, Configs, Entry, FormatError, MAX_PARTITIONS, PartitionId, ShardId, TopicId,
     TopicRow, decode_configs, encode_configs, shard_of,
 };
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Store, StoreError, Version};
 
 use crate::ambient::Ambient;
 use crate::keys::{
@@ -78,9 +78,8 @@ impl std::fmt::Debug for Changes {
     }
 }
 
-/// A change put together from a snapshot: what to write, and what to answer if it takes effect.
+/// A change put together from what was read: what to write, and what to answer if it takes effect.
 struct Plan<T> {
-    reads: Vec<Bytes>,
     mutations: Vec<Mutation>,
     answer: T,
 }
@@ -109,9 +108,8 @@ impl Changes {
         // Every try has an id of its own: one that was made in a try whose result was unknown may have been deleted by somebody since,
         // and an id must not come back then.
         let mut tried = Vec::new();
-        self.run(async |snapshot| {
-            let key = topic_name::key(&new.name);
-            if let Some(found) = snapshot.get(&key).await? {
+        self.run(topic_name::key(&new.name), |found| {
+            if let Some(found) = found {
                 let found = TopicRow::decode(&found)?;
                 // This very creation took effect in a try whose result was unknown.
                 if tried.contains(&found.id) {
@@ -124,7 +122,7 @@ impl Changes {
             let mut mutations = self.put(&row);
             mutations.push(Mutation::Set { key: topic_id::key(row.id), value: row.name.clone().into() });
             self.tell_created(&mut mutations, &row, 0);
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: row }))
+            Ok(Ok(Plan { mutations, answer: row }))
         })
         .await
     }
@@ -135,10 +133,10 @@ impl Changes {
     /// [`CatalogError::NoTopic`]; [`CatalogError::Unavailable`].
     pub async fn delete(&self, name: &str, id: TopicId) -> Result<(), CatalogError> {
         let mut tried = false;
-        self.run(async |snapshot| {
+        let key = topic_name::key(name);
+        self.run(key.clone(), |found| {
             let again = std::mem::replace(&mut tried, true);
-            let key = topic_name::key(name);
-            let found = snapshot.get(&key).await?.map(|bytes| TopicRow::decode(&bytes)).transpose()?;
+            let found = found.map(|bytes| TopicRow::decode(&bytes)).transpose()?;
             let Some(row) = found.filter(|row| row.id == id) else {
                 return if again { Ok(Err(())) } else { Err(CatalogError::NoTopic) };
             };
@@ -149,7 +147,7 @@ impl Changes {
                 catalog_tick::tick(),
             ];
             self.tell(&mut mutations, &row, 0, &Entry::Deleted { topic: id });
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: () }))
+            Ok(Ok(Plan { mutations, answer: () }))
         })
         .await
     }
@@ -163,9 +161,8 @@ impl Changes {
         name: &str,
         change: impl Fn(&mut TopicRow) -> Result<(), CatalogError>,
     ) -> Result<TopicRow, CatalogError> {
-        self.run(async |snapshot| {
-            let key = topic_name::key(name);
-            let Some(found) = snapshot.get(&key).await? else { return Err(CatalogError::NoTopic) };
+        self.run(topic_name::key(name), |found| {
+            let Some(found) = found else { return Err(CatalogError::NoTopic) };
             let old = TopicRow::decode(&found)?;
             let mut row = old.clone();
             change(&mut row)?;
@@ -180,7 +177,7 @@ impl Changes {
             if row.partitions > old.partitions {
                 self.tell_created(&mut mutations, &row, old.partitions);
             }
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: row }))
+            Ok(Ok(Plan { mutations, answer: row }))
         })
         .await
     }
@@ -217,9 +214,8 @@ impl Changes {
         node: &str,
         change: impl Fn(&mut Configs) -> Result<(), CatalogError>,
     ) -> Result<(), CatalogError> {
-        self.run(async |snapshot| {
-            let key = broker_configs::key(node);
-            let found = snapshot.get(&key).await?;
+        let key = broker_configs::key(node);
+        self.run(key.clone(), |found| {
             let mut configs = found.map(|bytes| decode_configs(&bytes)).transpose()?.unwrap_or_default();
             let old = configs.clone();
             change(&mut configs)?;
@@ -233,7 +229,7 @@ impl Changes {
                 Mutation::Set { key: key.clone(), value: encode_configs(&configs).into() }
             };
             let mutations = vec![row, catalog_log::append(0, entry.encode()), catalog_tick::tick()];
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: () }))
+            Ok(Ok(Plan { mutations, answer: () }))
         })
         .await
     }
@@ -248,9 +244,8 @@ impl Changes {
                 "feature level {level} is beyond this program's {MAX_LEVEL}"
             )));
         }
-        self.run(async |snapshot| {
-            let key = cluster::key();
-            let Some(found) = snapshot.get(&key).await? else {
+        self.run(cluster::key(), |found| {
+            let Some(found) = found else {
                 return Err(CatalogError::Unavailable("there is no cluster yet".into()));
             };
             let mut row = ClusterRow::decode(&found)?;
@@ -259,7 +254,7 @@ impl Changes {
             }
             row.level = level;
             let mut mutations = vec![
-                Mutation::Set { key: key.clone(), value: row.encode().into() },
+                Mutation::Set { key: cluster::key(), value: row.encode().into() },
                 catalog_log::append(0, CatalogEntry::Feature { level }.encode()),
                 catalog_tick::tick(),
             ];
@@ -268,7 +263,7 @@ impl Changes {
                 mutations.push(shard_log::append(shard, 0, entry.clone()));
                 mutations.push(shard_tick::tick(shard));
             }
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: level }))
+            Ok(Ok(Plan { mutations, answer: level }))
         })
         .await
     }
@@ -278,15 +273,14 @@ impl Changes {
     /// # Errors
     /// [`CatalogError::Unavailable`]. Ids taken in a try whose result was unknown are never used.
     pub async fn take_producer_ids(&self, count: u64) -> Result<i64, CatalogError> {
-        self.run(async |snapshot| {
-            let key = producer_ids::key();
-            let next = producer_ids::decode(snapshot.get(&key).await?.as_deref())
+        self.run(producer_ids::key(), |found| {
+            let next = producer_ids::decode(found.as_deref())
                 .ok_or_else(|| CatalogError::Refused("the producer id counter can't be read".into()))?;
             let after = next.checked_add(count).filter(|after| *after <= i64::MAX as u64);
             let after = after.ok_or_else(|| CatalogError::Refused("all producer ids are used up".into()))?;
             let value = Bytes::copy_from_slice(&after.to_be_bytes());
-            let mutations = vec![Mutation::Set { key: key.clone(), value }];
-            Ok(Ok(Plan { reads: vec![key], mutations, answer: next as i64 }))
+            let mutations = vec![Mutation::Set { key: producer_ids::key(), value }];
+            Ok(Ok(Plan { mutations, answer: next as i64 }))
         })
         .await
     }
@@ -333,10 +327,11 @@ impl Changes {
         }
     }
 
-    /// Plans and commits until the result is known. The plan answers `Ok(Err(answer))` if there is nothing (more) to do.
+    /// Plans on the value at `key` and commits, until the result is known. The plan answers `Ok(Err(answer))` if there is nothing (more) to do.
     async fn run<T>(
         &self,
-        mut plan: impl AsyncFnMut(&dyn Snapshot) -> Result<Result<Plan<T>, T>, CatalogError>,
+        key: Bytes,
+        mut plan: impl FnMut(Option<Bytes>) -> Result<Result<Plan<T>, T>, CatalogError>,
     ) -> Result<T, CatalogError> {
         let mut last = String::new();
         for attempt in 0..TRIES {
@@ -344,26 +339,19 @@ impl Changes {
                 let spread = (self.ambient.chance.next() % 16) as u64;
                 tokio::time::sleep(Duration::from_millis((1 << attempt.min(7)) + spread)).await;
             }
-            let snapshot = match self.store.snapshot().await {
-                Ok(snapshot) => snapshot,
+            let (version, found) = match self.read(&key).await {
+                Ok(read) => read,
                 Err(error) => {
                     last = error.to_string();
                     continue;
                 }
             };
-            let Plan { reads, mutations, answer } = match plan(snapshot.as_ref()).await {
-                Ok(Ok(plan)) => plan,
-                Ok(Err(answer)) => return Ok(answer),
-                Err(CatalogError::Unavailable(why)) => {
-                    last = why;
-                    continue;
-                }
-                Err(refused) => return Err(refused),
+            let Plan { mutations, answer } = match plan(found)? {
+                Ok(plan) => plan,
+                Err(answer) => return Ok(answer),
             };
-            let mut reads: Vec<KeyRange> = reads.into_iter().map(KeyRange::key).collect();
-            reads.push(KeyRange::key(cluster::key()));
-            let commit =
-                Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
+            let reads = vec![KeyRange::key(key.clone()), KeyRange::key(cluster::key())];
+            let commit = Commit { read_version: Some(version), reads, mutations, ..Commit::default() };
             match self.store.commit(commit).await {
                 Ok(_) => return Ok(answer),
                 Err(CommitError::TooLarge(why)) => return Err(CatalogError::Refused(why)),
@@ -371,5 +359,11 @@ impl Changes {
             }
         }
         Err(CatalogError::Unavailable(last))
+    }
+
+    async fn read(&self, key: &[u8]) -> Result<(Version, Option<Bytes>), StoreError> {
+        let snapshot = self.store.snapshot().await?;
+        let found = snapshot.get(key).await?;
+        Ok((snapshot.version(), found))
     }
 }
