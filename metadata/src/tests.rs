@@ -1,3 +1,12 @@
-//! Tests of what moves bytes between the fold and a store, over the store in memory.
+//! Tests of what moves bytes between the fold and a store, over the store in memory, in virtual time.
 
+mod catalog;
+mod checkpoints;
+mod chunks;
+mod follow;
+mod halts;
 mod keys_page;
+mod kit;
+mod leases;
+mod registrations;
+mod storms;

@@ -1,0 +1,152 @@
+//! Registrations: alive as long as they beat, ended once, never back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use siltstone_log::{Entry, RegistrationId, ShardId};
+use siltstone_store::memory::Faults;
+use siltstone_store::{CommitError, Store};
+
+use super::kit::*;
+use crate::follow::OwnOutcome;
+use crate::keys::{beat, registration};
+use crate::lease::{Membership, end, list, open_cluster, register};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn membership(cluster: &Cluster, agent: &Agent) -> Membership {
+    Membership::new(Arc::new(agent.store.clone()), agent.own, cluster.shards, LEASE)
+}
+
+async fn alive(cluster: &Cluster) -> Vec<RegistrationId> {
+    list(&cluster.store).await.unwrap().into_iter().map(|row| row.id).collect()
+}
+
+async fn ends(cluster: &Cluster, id: RegistrationId) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for shard in (0..cluster.shards).map(ShardId) {
+        let is_end = |entry: &Entry| matches!(entry, Entry::Ended { registration } if *registration == id);
+        counts.push(cluster.log(shard).await.iter().filter(|(_, entry)| is_end(entry)).count());
+    }
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_beats_lives_and_who_is_silent_is_ended_everywhere() {
+    let cluster = Cluster::new(3).await;
+    let (a, b) = (cluster.agent(1).await, cluster.agent(2).await);
+    let topic = cluster.topic("t", 1).await;
+    let first = tokio::spawn(membership(&cluster, &a).run());
+    let second = tokio::spawn(membership(&cluster, &b).run());
+    seconds(200).await;
+    assert_eq!(alive(&cluster).await, [a.own, b.own]);
+
+    // An append that was decided while it lived.
+    let late = a.commit_of(&a.entry(vec![block(id(&topic, 0), 0, &[plain(1)])])).await.unwrap();
+    a.store.set_faults(Faults::cut());
+    let mut count = 0;
+    while alive(&cluster).await.contains(&a.own) {
+        seconds(1).await;
+        count += 1;
+        assert!(count < 60, "the silent one must be ended");
+    }
+    assert!(count >= 8, "not before its time: {count} s");
+    assert_eq!(ends(&cluster, a.own).await, [1, 1, 1]);
+    assert_eq!(cluster.get(&beat::key(a.own)).await, None);
+    a.store.set_faults(Faults::none());
+    assert!(matches!(a.store.commit(late).await, Err(CommitError::Conflict | CommitError::TooOld)));
+    tokio::time::timeout(Duration::from_secs(60), first)
+        .await
+        .expect("it finds out that it is over")
+        .unwrap();
+    until("its followers tell it", || {
+        a.told.outcomes.lock().unwrap().iter().any(|told| matches!(told, OwnOutcome::Ended))
+    })
+    .await;
+    seconds(200).await;
+    assert_eq!(alive(&cluster).await, [b.own]);
+    assert_eq!(ends(&cluster, a.own).await, [1, 1, 1], "once");
+    second.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_in_between_saves_it() {
+    let cluster = Cluster::new(1).await;
+    let a = cluster.agent(1).await;
+    let seen = cluster.get(&beat::key(a.own)).await;
+    let running = tokio::spawn(membership(&cluster, &a).run());
+    seconds(1).await;
+    assert!(!end(&cluster.store, a.own, 1, Some(seen)).await.unwrap());
+    assert_eq!(alive(&cluster).await, [a.own]);
+    let seen = cluster.get(&beat::key(a.own)).await;
+    assert!(end(&cluster.store, a.own, 1, Some(seen)).await.unwrap());
+    assert!(end(&cluster.store, a.own, 1, None).await.unwrap(), "again: it is over");
+    assert_eq!(ends(&cluster, a.own).await, [1]);
+    running.await.unwrap();
+}
+
+/// A registration's first try that lands late must not bring it back once it is ended.
+#[tokio::test(start_paused = true)]
+async fn an_ended_registration_does_not_come_back() {
+    let cluster = Cluster::new(1).await;
+    let store = cluster.store.handle(9);
+    let late = Duration::from_secs(3);
+    store.set_faults(Faults { unknown_late: 1.0, late: late..=late, ..Faults::none() });
+    let row = registration_row(RegistrationId(9));
+    let registering = {
+        let (store, row) = (store.clone(), row.clone());
+        tokio::spawn(async move { register(&store, &row).await })
+    };
+    tokio::task::yield_now().await;
+    store.set_faults(Faults::none());
+    registering.await.unwrap().unwrap();
+    assert!(end(&cluster.store, row.id, 1, None).await.unwrap());
+    seconds(60).await;
+    assert_eq!(cluster.get(&registration::key(row.id)).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_does_not_bring_back_the_dead() {
+    let cluster = Cluster::new(1).await;
+    let a = cluster.agent(1).await;
+    let slow = Duration::from_secs(2);
+    a.store.set_faults(Faults { delay: slow..=slow, ..Faults::none() });
+    let running = tokio::spawn(membership(&cluster, &a).run());
+    // It has read its row by now, and its beat is on the way.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(end(&cluster.store, a.own, 1, None).await.unwrap());
+    running.await.unwrap();
+    assert_eq!(cluster.get(&beat::key(a.own)).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_any_weather_one_cluster_is_made() {
+    for seed in 0..20 {
+        let store = siltstone_store::memory::MemoryStore::new(seed, Faults::storm());
+        let mut opening = Vec::new();
+        for n in 0..4 {
+            let handle = store.handle(100 * seed + n);
+            opening.push(tokio::spawn(async move {
+                loop {
+                    if let Ok(row) = open_cluster(&handle, &ambient(n), 4).await {
+                        return row;
+                    }
+                }
+            }));
+        }
+        let mut rows = Vec::new();
+        for one in opening {
+            rows.push(one.await.unwrap());
+        }
+        assert!(rows.iter().all(|row| *row == rows[0]), "seed {seed}: {rows:?}");
+        seconds(60).await;
+        let limit = siltstone_store::RangeLimit::default();
+        for shard in (0..4).map(ShardId) {
+            let range = crate::keys::shard_log::after(shard, siltstone_log::Position::ZERO);
+            assert_eq!(store.peek().range(&range, limit).await.unwrap().entries.len(), 1, "seed {seed}");
+        }
+    }
+    let store = siltstone_store::memory::MemoryStore::new(1, Faults::cut());
+    assert!(open_cluster(&store, &ambient(1), 1).await.is_err());
+    assert!(store.snapshot().await.is_err());
+}
