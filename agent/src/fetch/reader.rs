@@ -162,7 +162,7 @@ impl Reader {
         let page = self.cache.page_bytes();
         let first = extent.block.start / page;
         let end = (extent.block.start + u64::from(extent.block.length)).div_ceil(page);
-        self.cache.prefetch(extent.segment.id, extent.segment.length, first..end);
+        self.cache.prefetch(extent.segment, first..end);
     }
 
     /// The bytes of an extent's batches.
@@ -172,14 +172,13 @@ impl Reader {
         match block.encoding {
             Encoding::Plain => {
                 let from = block.start + start;
-                Ok(self.cache.read(extent.segment.id, extent.segment.length, from..from + length).await?)
+                Ok(self.cache.read(extent.segment, from..from + length).await?)
             }
             Encoding::Zstd { raw_length } => {
                 let (cache, segment) = (self.cache.clone(), extent.segment);
                 let make = move || async move {
-                    let stored = cache
-                        .read(segment.id, segment.length, block.start..block.start + u64::from(block.length))
-                        .await?;
+                    let stored =
+                        cache.read(segment, block.start..block.start + u64::from(block.length)).await?;
                     decompress(stored, raw_length, &segment.id.object_name()).await
                 };
                 let whole = self.cache.decoded(segment.id, block.start, make).await?;

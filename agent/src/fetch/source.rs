@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use siltstone_log::SegmentId;
+use siltstone_log::SegmentPlace;
 use siltstone_metadata::keys::{inline_segment, parts};
 use siltstone_objects::cache::SegmentSource;
 use siltstone_objects::{Objects, ReadError};
@@ -24,25 +24,29 @@ pub(crate) struct Segments {
 
 #[async_trait]
 impl SegmentSource for Segments {
-    async fn fetch(&self, segment: SegmentId, range: Range<u64>) -> Result<Bytes, ReadError> {
-        if let Some(bytes) = self.inline(segment, range.clone()).await? {
-            return Ok(bytes);
+    async fn fetch(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
+        if segment.inline {
+            return self.inline(segment, range).await;
         }
-        self.objects.get(&segment.object_name(), range, Instant::now() + READ_TIMEOUT).await
+        self.objects.get(&segment.id.object_name(), range, Instant::now() + READ_TIMEOUT).await
     }
 }
 
 impl Segments {
-    async fn inline(&self, segment: SegmentId, range: Range<u64>) -> Result<Option<Bytes>, ReadError> {
-        let name = || format!("inline segment {}", segment);
+    async fn inline(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let name = || format!("inline segment {}", segment.id);
         let failed = |error: StoreError| ReadError::Unavailable { name: name(), reason: error.to_string() };
         let snapshot = self.store.snapshot().await.map_err(failed)?;
-        let found = parts::get(snapshot.as_ref(), &inline_segment::prefix(segment)).await.map_err(failed)?;
-        let Some(bytes) = found else { return Ok(None) };
+        let found =
+            parts::get(snapshot.as_ref(), &inline_segment::prefix(segment.id)).await.map_err(failed)?;
+        let bytes = found.ok_or_else(|| ReadError::NotFound {
+            name: name(),
+            reason: "the metadata store has no such segment".into(),
+        })?;
         if (bytes.len() as u64) < range.end {
             let reason = format!("bytes {range:?} were asked for, but it has {}", bytes.len());
             return Err(ReadError::Corrupt { name: name(), reason });
         }
-        Ok(Some(bytes.slice(range.start as usize..range.end as usize)))
+        Ok(bytes.slice(range.start as usize..range.end as usize))
     }
 }

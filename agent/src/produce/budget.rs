@@ -17,7 +17,15 @@ pub struct Budget {
 /// Bytes that were reserved; dropping it gives them back.
 #[derive(Debug)]
 pub struct Reservation {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reservation {
+    /// Gives back all but `bytes`; nothing if it holds no more than that.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.permit.num_permits().saturating_sub(bytes.div_ceil(UNIT));
+        drop(self.permit.split(surplus));
+    }
 }
 
 impl Budget {
@@ -36,7 +44,7 @@ impl Budget {
     pub async fn reserve(&self, bytes: usize) -> Reservation {
         let acquired = self.units.clone().acquire_many_owned(self.units_for(bytes)).await;
         match acquired {
-            Ok(permit) => Reservation { _permit: permit },
+            Ok(permit) => Reservation { permit },
             Err(_) => unreachable!("S11: the budget's semaphore is never closed"),
         }
     }
@@ -44,7 +52,12 @@ impl Budget {
     /// Reserves if there is room right now.
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let permit = self.units.clone().try_acquire_many_owned(self.units_for(bytes)).ok()?;
-        Some(Reservation { _permit: permit })
+        Some(Reservation { permit })
+    }
+
+    /// Bytes that nobody has reserved.
+    pub fn available(&self) -> usize {
+        self.units.available_permits() * UNIT
     }
 
     /// Bytes that are reserved now.

@@ -1,9 +1,9 @@
 //! The transaction that makes flushes visible: manifests into shard logs, inline bytes, segment rows. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use siltstone_log::{Append, Block, Entry, PartitionId, RegistrationId, SegmentPlace, ShardId, shard_of};
+use siltstone_log::{Append, Block, Entry, RegistrationId, SegmentPlace, ShardId, shard_of};
 use siltstone_metadata::keys::{inline_segment, parts, segment_row, shard_log, shard_tick};
 use siltstone_store::Mutation;
 
@@ -65,11 +65,6 @@ impl Ready {
             }
         }
         Ready { place, at, inline, parts, bytes }
-    }
-
-    /// What this flush must follow in the order of commits.
-    pub(super) fn partitions(&self) -> BTreeSet<PartitionId> {
-        self.parts.iter().flat_map(|part| &part.blocks).map(|block| block.partition).collect()
     }
 }
 

@@ -64,7 +64,7 @@ impl CommitQueue {
     }
 
     /// Takes the flushes that may go now, oldest first.
-    fn take(&self) -> Vec<Ready> {
+    pub(super) fn take(&self) -> Vec<Ready> {
         let mut queue = self.lock();
         let mut partitions = BTreeSet::new();
         let mut connections = BTreeSet::new();

@@ -27,3 +27,6 @@ pub(crate) use pending::Pending;
 pub use policy::PolicySettings;
 pub use segment::BlockCompression;
 pub use ticket::{Ticket, WriteError, WriteOutcome};
+
+#[cfg(test)]
+mod tests;

@@ -198,7 +198,7 @@ mod tests {
                 1 => reserved.pop().into_iter().for_each(|bytes| lru.release(bytes)),
                 2 => lru.remove_segment(key(chance % 7, 0).segment),
                 3 => _ = lru.get(&key(chance % 7, chance % 3)),
-                _ => lru.insert(key(chance % 7, chance % 3), pieces(size as usize), chance % 2 == 0),
+                _ => lru.insert(key(chance % 7, chance % 3), pieces(size as usize), chance.is_multiple_of(2)),
             }
             assert!(lru.total() <= limit && lru.unread() <= lru.held, "step {step}");
             assert_eq!(lru.entries.len(), lru.order.len());

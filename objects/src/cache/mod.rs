@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use siltstone_log::SegmentId;
+use siltstone_log::{SegmentId, SegmentPlace};
 
 pub use rope::Rope;
 
@@ -42,7 +42,7 @@ const AHEAD_PART: u64 = 4;
 #[async_trait]
 pub trait SegmentSource: Send + Sync + 'static {
     /// Bytes `range` of a segment, exactly. Must end by itself, in bounded time: waiting readers have no other end.
-    async fn fetch(&self, segment: SegmentId, range: Range<u64>) -> Result<Bytes, ReadError>;
+    async fn fetch(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError>;
 }
 
 /// The cache. A cheap clone.
@@ -72,16 +72,11 @@ impl PageCache {
         self.shared.with(|state| state.lru.total())
     }
 
-    /// Bytes `range` of a segment of `segment_len` bytes, without copying. All pages that are missing are fetched at once.
-    pub async fn read(
-        &self,
-        segment: SegmentId,
-        segment_len: u64,
-        range: Range<u64>,
-    ) -> Result<Rope, ReadError> {
-        if range.start > range.end || range.end > segment_len {
-            let reason = format!("bytes {range:?} were asked for, but it has {segment_len}");
-            return Err(ReadError::Corrupt { name: segment.to_string(), reason });
+    /// Bytes `range` of a segment, without copying. All pages that are missing are fetched at once.
+    pub async fn read(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Rope, ReadError> {
+        if range.start > range.end || range.end > segment.length {
+            let reason = format!("bytes {range:?} were asked for, but it has {}", segment.length);
+            return Err(ReadError::Corrupt { name: segment.id.to_string(), reason });
         }
         let mut rope = Rope::new();
         if range.is_empty() {
@@ -89,18 +84,18 @@ impl PageCache {
         }
         let pages = range.start / self.page..=(range.end - 1) / self.page;
         let waits: Vec<(u64, Wait)> =
-            pages.map(|page| (page * self.page, self.obtain(segment, segment_len, page))).collect();
+            pages.map(|page| (page * self.page, self.obtain(segment, page))).collect();
         for (start, wait) in waits {
-            let pieces = wait.done(|| segment.to_string()).await?;
+            let pieces = wait.done(|| segment.id.to_string()).await?;
             rope.push_range(&pieces, range.start.saturating_sub(start)..(range.end - start).min(self.page));
         }
         Ok(rope)
     }
 
-    fn obtain(&self, segment: SegmentId, segment_len: u64, page: u64) -> Wait {
-        let range = self.range(segment_len, page);
+    fn obtain(&self, segment: SegmentPlace, page: u64) -> Wait {
+        let range = self.range(segment.length, page);
         let charge = Charge::Fetch(range.end - range.start);
-        let key = Key { segment, part: Part::Page(page) };
+        let key = Key { segment: segment.id, part: Part::Page(page) };
         self.shared.obtain(key, charge, || fetch(Arc::clone(&self.source), segment, range))
     }
 
@@ -137,11 +132,11 @@ impl PageCache {
 
     /// Starts to read pages that will be wanted soon, and does not wait. Stops at the first page for which there is no room:
     /// a few at once, and no more than a quarter of the cache with pages that nobody has read yet.
-    pub fn prefetch(&self, segment: SegmentId, segment_len: u64, pages: Range<u64>) {
-        let end = pages.end.min(segment_len.div_ceil(self.page));
+    pub fn prefetch(&self, segment: SegmentPlace, pages: Range<u64>) {
+        let end = pages.end.min(segment.length.div_ceil(self.page));
         for page in pages.start..end {
-            let key = Key { segment, part: Part::Page(page) };
-            let range = self.range(segment_len, page);
+            let key = Key { segment: segment.id, part: Part::Page(page) };
+            let range = self.range(segment.length, page);
             let bytes = range.end - range.start;
             let started = self.shared.with(|state| {
                 if state.lru.contains(&key) || state.is_coming(&key) {
@@ -192,12 +187,12 @@ impl PageCache {
     }
 }
 
-async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentId, range: Range<u64>) -> Outcome {
+async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentPlace, range: Range<u64>) -> Outcome {
     let want = range.end - range.start;
     let bytes = source.fetch(segment, range.clone()).await?;
     if bytes.len() as u64 != want {
         let reason = format!("bytes {range:?} were asked for, and {} came", bytes.len());
-        return Err(ReadError::Corrupt { name: segment.to_string(), reason });
+        return Err(ReadError::Corrupt { name: segment.id.to_string(), reason });
     }
     Ok(vec![bytes].into())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use siltstone_log::RegistrationId;
+use siltstone_log::{RegistrationId, SegmentPlace};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -30,7 +30,8 @@ impl Source {
 
 #[async_trait]
 impl SegmentSource for Source {
-    async fn fetch(&self, segment: SegmentId, range: Range<u64>) -> Result<Bytes, ReadError> {
+    async fn fetch(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let segment = segment.id;
         *self.fetches.lock().unwrap().entry((segment.number, range.start)).or_default() += 1;
         self.gate.acquire().await.unwrap().forget();
         if *self.fail.lock().unwrap() {
@@ -48,6 +49,10 @@ fn segment(number: u64) -> SegmentId {
     SegmentId { registration: RegistrationId(9), number }
 }
 
+fn place(number: u64, length: u64) -> SegmentPlace {
+    SegmentPlace { id: segment(number), inline: false, length }
+}
+
 fn expect(segment: SegmentId, range: Range<u64>) -> Vec<u8> {
     range.map(|at| byte(segment, at)).collect()
 }
@@ -59,11 +64,11 @@ async fn ranges_come_from_pages() {
     let source = Source::new(OPEN);
     let cache = PageCache::new(100_000, PAGE, source.clone());
     for range in [0..1, 0..1000, 999..1001, 500..3500, 3400..3450, 3450..3450] {
-        let rope = cache.read(segment(1), 3450, range.start.min(3450)..range.end.min(3450)).await.unwrap();
+        let rope = cache.read(place(1, 3450), range.start.min(3450)..range.end.min(3450)).await.unwrap();
         assert_eq!(rope.to_bytes(), expect(segment(1), range.start.min(3450)..range.end.min(3450)));
     }
     assert_eq!(source.fetches(), 4);
-    let error = cache.read(segment(1), 3450, 0..3451).await.expect_err("beyond the end");
+    let error = cache.read(place(1, 3450), 0..3451).await.expect_err("beyond the end");
     assert!(matches!(error, ReadError::Corrupt { .. }));
 }
 
@@ -71,7 +76,7 @@ async fn ranges_come_from_pages() {
 async fn many_readers_make_one_fetch() {
     let source = Source::new(0);
     let cache = PageCache::new(100_000, PAGE, source.clone());
-    let read = |cache: PageCache| tokio::spawn(async move { cache.read(segment(1), 900, 0..900).await });
+    let read = |cache: PageCache| tokio::spawn(async move { cache.read(place(1, 900), 0..900).await });
     let readers: Vec<_> = (0..50).map(|_| read(cache.clone())).collect();
     while source.fetches() == 0 {
         tokio::task::yield_now().await;
@@ -91,7 +96,7 @@ async fn failures_are_shared_and_not_kept() {
     let source = Source::new(0);
     *source.fail.lock().unwrap() = true;
     let cache = PageCache::new(100_000, PAGE, source.clone());
-    let read = |cache: PageCache| tokio::spawn(async move { cache.read(segment(1), 900, 0..900).await });
+    let read = |cache: PageCache| tokio::spawn(async move { cache.read(place(1, 900), 0..900).await });
     let readers: Vec<_> = (0..5).map(|_| read(cache.clone())).collect();
     tokio::task::yield_now().await;
     source.gate.add_permits(1);
@@ -102,7 +107,7 @@ async fn failures_are_shared_and_not_kept() {
     assert_eq!(cache.bytes(), 0, "a failed fetch gives its room back");
     *source.fail.lock().unwrap() = false;
     source.gate.add_permits(1);
-    cache.read(segment(1), 900, 0..900).await.unwrap();
+    cache.read(place(1, 900), 0..900).await.unwrap();
     assert_eq!(source.fetches(), 2);
 }
 
@@ -111,7 +116,7 @@ async fn readers_that_have_gone_are_not_fetched_for() {
     let source = Source::new(0);
     // Room for one fetch at a time.
     let cache = PageCache::new(1024, PAGE, source.clone());
-    let read = |cache: PageCache, n| tokio::spawn(async move { cache.read(segment(n), PAGE, 0..PAGE).await });
+    let read = |cache: PageCache, n| tokio::spawn(async move { cache.read(place(n, PAGE), 0..PAGE).await });
     let first = read(cache.clone(), 1);
     while source.fetches() == 0 {
         tokio::task::yield_now().await;
@@ -134,11 +139,11 @@ async fn written_segments_are_pages_without_copying() {
     let chunks: Vec<Bytes> =
         (0..7).map(|n| Bytes::from(expect(segment(1), n * 450..(n + 1) * 450))).collect();
     cache.insert_written(segment(1), &chunks);
-    let rope = cache.read(segment(1), 3150, 0..3150).await.unwrap();
+    let rope = cache.read(place(1, 3150), 0..3150).await.unwrap();
     assert_eq!(rope.to_bytes(), expect(segment(1), 0..3150));
     assert_eq!(rope.pieces()[0].as_ptr(), chunks[0].as_ptr());
     assert_eq!(
-        cache.read(segment(1), 3150, 990..1010).await.unwrap().to_bytes(),
+        cache.read(place(1, 3150), 990..1010).await.unwrap().to_bytes(),
         expect(segment(1), 990..1010)
     );
     assert_eq!(source.fetches(), 0);
@@ -163,9 +168,9 @@ async fn bytes_stay_within_the_limit_whatever_happens() {
                             cache.insert_written(segment(number), &[expect(segment(number), 0..8000).into()])
                         }
                         1 => cache.invalidate(segment(number)),
-                        2 => cache.prefetch(segment(number), 8000, at / PAGE..8),
+                        2 => cache.prefetch(place(number, 8000), at / PAGE..8),
                         _ => {
-                            let rope = cache.read(segment(number), 8000, at..at + 1000).await.unwrap();
+                            let rope = cache.read(place(number, 8000), at..at + 1000).await.unwrap();
                             assert_eq!(rope.to_bytes(), expect(segment(number), at..at + 1000));
                         }
                     }
@@ -185,7 +190,7 @@ async fn a_page_larger_than_the_cache_passes_through() {
     let source = Source::new(OPEN);
     let cache = PageCache::new(300, PAGE, source.clone());
     for _ in 0..2 {
-        let rope = cache.read(segment(1), 5000, 100..4100).await.unwrap();
+        let rope = cache.read(place(1, 5000), 100..4100).await.unwrap();
         assert_eq!(rope.to_bytes(), expect(segment(1), 100..4100));
     }
     assert_eq!((source.fetches(), cache.bytes()), (10, 0));
@@ -195,17 +200,17 @@ async fn a_page_larger_than_the_cache_passes_through() {
 async fn read_ahead_is_bounded_and_used() {
     let source = Source::new(0);
     let cache = PageCache::new(20_000, PAGE, source.clone());
-    cache.prefetch(segment(1), 50_000, 0..50);
+    cache.prefetch(place(1, 50_000), 0..50);
     tokio::task::yield_now().await;
     assert_eq!(source.fetches(), AHEAD as u64, "some at once, the rest is dropped");
     source.gate.add_permits(AHEAD);
-    let rope = cache.read(segment(1), 50_000, 0..4000).await.unwrap();
+    let rope = cache.read(place(1, 50_000), 0..4000).await.unwrap();
     assert_eq!(rope.to_bytes(), expect(segment(1), 0..4000));
     assert_eq!(source.fetches(), AHEAD as u64, "readers used what was read ahead");
     // What nobody reads fills a quarter of the cache, and then no more is read ahead.
     source.gate.add_permits(OPEN);
     for _ in 0..20 {
-        cache.prefetch(segment(2), 50_000, 0..50);
+        cache.prefetch(place(2, 50_000), 0..50);
         tokio::time::timeout(Duration::from_secs(10), settled(&cache)).await.unwrap();
     }
     assert!((AHEAD as u64 + 1..=AHEAD as u64 + 5).contains(&source.fetches()), "{}", source.fetches());
@@ -228,7 +233,7 @@ async fn blocks_are_decoded_once_and_may_read_pages() {
         let (cache, made) = (cache.clone(), Arc::clone(&made));
         async move {
             *made.lock().unwrap() += 1;
-            let raw = cache.read(segment(1), PAGE, 0..PAGE).await?;
+            let raw = cache.read(place(1, PAGE), 0..PAGE).await?;
             Ok(raw.to_bytes().slice(..10))
         }
     };
