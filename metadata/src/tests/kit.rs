@@ -5,13 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use siltstone_log::{
     Append, BatchMeta, Block, BlockPlace, Encoding, Entry, PartitionId, Position, ProducerMeta,
     RegistrationId, RegistrationRow, SegmentId, SegmentPlace, ShardId, TopicRow,
 };
 use siltstone_store::memory::{self, Faults, MemoryStore};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, Store};
+use siltstone_store::{
+    Commit, CommitError, Committed, KeyRange, Mutation, RangeLimit, Snapshot, Store, StoreError, Version,
+    Watch,
+};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -278,4 +283,37 @@ pub fn block(partition: PartitionId, start: u64, batches: &[BatchMeta]) -> Block
     let length = batches.iter().map(|batch| batch.bytes).sum();
     let place = BlockPlace { start, length, encoding: Encoding::Plain };
     Block { partition, place, batches: batches.to_vec() }
+}
+
+/// A store whose commits wait at a gate.
+pub struct Gated {
+    store: MemoryStore,
+    pub open: Arc<watch::Sender<bool>>,
+}
+
+impl Gated {
+    /// Open at first.
+    pub fn new(store: &MemoryStore) -> Arc<Self> {
+        Arc::new(Gated { store: store.clone(), open: Arc::new(watch::Sender::new(true)) })
+    }
+}
+
+#[async_trait]
+impl Store for Gated {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot().await
+    }
+
+    async fn snapshot_at(&self, version: Version) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot_at(version).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        self.open.subscribe().wait_for(|open| *open).await.expect("the gate stays");
+        self.store.commit(commit).await
+    }
+
+    async fn watch(&self, key: &[u8]) -> Result<Watch, StoreError> {
+        self.store.watch(key).await
+    }
 }

@@ -89,6 +89,37 @@ async fn a_dead_holder_is_followed_at_once_and_a_dead_agent_takes_nothing() {
     assert_eq!(first.acquire().await.unwrap(), None, "even a silent holder's");
 }
 
+/// A beat between a challenger's look and its takeover saves the holder.
+#[tokio::test(start_paused = true)]
+async fn a_beat_in_between_makes_a_takeover_fail() {
+    let cluster = Cluster::new(1).await;
+    let ((a, mut first), (b, _)) = (registered(&cluster, 1).await, registered(&cluster, 2).await);
+    let held = first.acquire().await.unwrap().unwrap();
+    let gated = Gated::new(&b);
+    let gate = gated.open.clone();
+    let mut second = TaskLease::new(gated, TASK, RegistrationId(2), LEASE);
+    assert_eq!(second.acquire().await.unwrap(), None);
+    seconds(31).await;
+    gate.send_replace(false);
+    let taking = tokio::spawn(async move { second.acquire().await });
+    until("its takeover is under way", || gate.receiver_count() > 0).await;
+    write(&a, &held, b"w", true).await.unwrap();
+    gate.send_replace(true);
+    assert_eq!(taking.await.unwrap().unwrap(), None);
+    write(&a, &held, b"v", true).await.unwrap();
+}
+
+/// The lease of an ended registration is worth nothing, even before anybody took it over.
+#[tokio::test(start_paused = true)]
+async fn a_write_decided_before_the_own_end_fails() {
+    let cluster = Cluster::new(1).await;
+    let (a, mut lease) = registered(&cluster, 1).await;
+    let held = lease.acquire().await.unwrap().unwrap();
+    let snapshot = a.snapshot().await.unwrap();
+    assert!(end(&cluster.store, RegistrationId(1), 1, None).await.unwrap());
+    assert_eq!(a.commit(commit(snapshot.version(), &held, b"late", true)).await, Err(CommitError::Conflict));
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_challengers_do_not_both_get_it() {
     let cluster = Cluster::new(1).await;
