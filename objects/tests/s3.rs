@@ -9,8 +9,11 @@ use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use siltstone_objects::{Credentials, Environment, Objects, Options, PutError, ReadError, Secret};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+
+const NO_BUCKET: &str = "<Error><Code>NoSuchBucket</Code><Message>No such bucket.</Message></Error>";
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
@@ -18,12 +21,12 @@ fn soon() -> Instant {
 
 /// Serves the directories below `root` as buckets, until the test's runtime ends.
 async fn serve(root: &Path) -> String {
-    let files = s3s_fs::FileSystem::new(root).unwrap();
+    let files = s3s_fs::FileSystem::new(root).expect("a directory");
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(SimpleAuth::from_single("key", "secret"));
     let service = builder.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let http = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
@@ -51,7 +54,7 @@ fn options(endpoint: &str, secret: &str) -> Options {
 }
 
 fn open(url: &str, options: &Options) -> Objects {
-    Objects::open(url, options, &Environment::default(), 1).unwrap()
+    Objects::open(url, options, &Environment::default(), 1).expect("good options")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,19 +99,81 @@ async fn what_an_operator_must_mend_is_refused_at_once() {
     assert!(matches!(error, PutError::Refused { may_exist: false, .. }), "{error}");
     let error = wrong_key.get("a", 0..1, soon()).await.expect_err("a wrong key");
     assert!(matches!(error, ReadError::Refused { .. }), "{error}");
-    let no_bucket = open("s3://absent", &options(&endpoint, "secret"));
-    let error = no_bucket.put("a", vec![Bytes::from_static(b"x")], soon()).await.expect_err("no such bucket");
-    assert!(matches!(error, PutError::Refused { .. }), "{error}");
-    let error = no_bucket.check(soon()).await.expect_err("no such bucket");
+    let error = wrong_key.check(soon()).await.expect_err("a wrong key");
     assert_eq!(error.step, "writing");
     assert!(error.to_string().contains(&endpoint), "{error}");
+}
+
+/// A server that gives each request the next of these answers, and the last one for ever.
+async fn canned(answers: &'static [(&'static str, &'static str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let mut requests = 0;
+        while let Ok((socket, _)) = listener.accept().await {
+            let (status, body) = answers[requests.min(answers.len() - 1)];
+            requests += 1;
+            answer(socket, status, body).await;
+        }
+    });
+    endpoint
+}
+
+async fn answer(mut socket: TcpStream, status: &str, body: &str) {
+    // Requests here are small: head and body together are far below this.
+    let mut request = Vec::new();
+    let whole = |request: &[u8]| {
+        let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        body.len() >= length.unwrap_or(0)
+    };
+    while !whole(&request) {
+        match socket.read_buf(&mut request).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"e\"\r\nConnection: close\r\n\r\n");
+    _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+    _ = socket.shutdown().await;
+}
+
+#[tokio::test]
+async fn answers_are_sorted_by_what_to_do() {
+    let put = |endpoint: String| async move {
+        let objects = open("s3://logs", &options(&endpoint, "secret"));
+        objects.put("a", vec![Bytes::from_static(b"x")], soon()).await
+    };
+    let refusals: [&'static [(&str, &str)]; 3] = [
+        &[("404 Not Found", NO_BUCKET)],
+        &[("400 Bad Request", "<Error><Code>InvalidArgument</Code></Error>")],
+        &[("301 Moved Permanently", "<Error><Code>PermanentRedirect</Code></Error>")],
+    ];
+    for answers in refusals {
+        let error = put(canned(answers).await).await.expect_err(answers[0].0);
+        assert!(matches!(error, PutError::Refused { may_exist: false, .. }), "{}: {error}", answers[0].0);
+    }
+    let passing: &'static [(&str, &str)] = &[
+        ("503 Slow Down", ""),
+        ("500 Internal Server Error", ""),
+        ("429 Too Many Requests", ""),
+        ("200 OK", ""),
+    ];
+    put(canned(passing).await).await.expect("it was tried again");
+    let objects = open("s3://logs", &options(&canned(&[("404 Not Found", NO_BUCKET)]).await, "secret"));
+    let error = objects.get("a", 0..1, soon()).await.expect_err("no such bucket");
+    assert!(matches!(error, ReadError::Refused { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_unavailable_and_certainly_has_nothing() {
     // A port that was free a moment ago.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let objects = open("s3://logs", &options(&endpoint, "secret"));
     let shortly = Instant::now() + Duration::from_millis(300);

@@ -83,7 +83,9 @@ impl Model {
         let mut survivors = Vec::new();
         for path in paths {
             let (now, durable) = (self.now.get(&path), self.durable.get(&path));
-            let Some(entry) = (if chance.next() % 2 == 0 { now } else { durable }).copied() else { continue };
+            let Some(entry) = (if chance.next().is_multiple_of(2) { now } else { durable }).copied() else {
+                continue;
+            };
             let parent_left = path.parent().is_some_and(|parent| parent == root || left.contains_key(parent));
             if !parent_left {
                 continue;
