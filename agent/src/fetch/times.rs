@@ -20,6 +20,14 @@ pub struct TimestampAndOffset {
     pub offset: i64,
 }
 
+/// What a scan comes upon.
+enum Look {
+    /// A batch, with its greatest timestamp: is any of its records worth a look?
+    Batch(i64),
+    /// A record: is this the one?
+    Record(TimestampAndOffset),
+}
+
 impl Reader {
     /// The first record (by offset) whose timestamp is at least `timestamp`.
     ///
@@ -36,7 +44,7 @@ impl Reader {
             let Some(last) = extents.last() else { return Ok(None) };
             let next = last.end();
             for extent in extents.iter().filter(|extent| extent.max_timestamp >= timestamp) {
-                let found = self.in_extent(extent, from, |record| record.timestamp >= timestamp).await?;
+                let found = self.in_extent(extent, from, |time| time >= timestamp).await?;
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -56,18 +64,47 @@ impl Reader {
         let log_start = self.fresh_bounds(partition).await?.log_start;
         let mut from = log_start;
         let mut best: Option<Extent> = None;
+        // An extent that begins before the log start doesn't say what the greatest of its live records is.
+        let mut partial: Option<TimestampAndOffset> = None;
         loop {
             let extents = self.extents_from(partition, from).await?;
             let Some(last) = extents.last() else { break };
             from = last.end();
             for extent in extents {
-                if best.is_none_or(|best| extent.max_timestamp > best.max_timestamp) {
+                if extent.base < log_start {
+                    partial = self.greatest_in(&extent, log_start).await?;
+                } else if best.is_none_or(|best| extent.max_timestamp > best.max_timestamp) {
                     best = Some(extent);
                 }
             }
         }
-        let Some(extent) = best else { return Ok(None) };
-        self.in_extent(&extent, log_start, |record| record.timestamp >= extent.max_timestamp).await
+        match best {
+            Some(extent) if partial.is_none_or(|partial| extent.max_timestamp > partial.timestamp) => {
+                self.in_extent(&extent, log_start, |time| time >= extent.max_timestamp).await
+            }
+            _ => Ok(partial),
+        }
+    }
+
+    /// The record with the greatest timestamp among those of an extent from offset `from` on; of several the first.
+    async fn greatest_in(
+        &self,
+        extent: &Extent,
+        from: i64,
+    ) -> Result<Option<TimestampAndOffset>, FetchError> {
+        let mut best: Option<TimestampAndOffset> = None;
+        let greater = |best: Option<TimestampAndOffset>, time| best.is_none_or(|best| time > best.timestamp);
+        let look = |look| match look {
+            Look::Batch(greatest) => greater(best, greatest),
+            Look::Record(record) => {
+                if greater(best, record.timestamp) {
+                    best = Some(record);
+                }
+                false
+            }
+        };
+        self.scan(extent, from, look).await?;
+        Ok(best)
     }
 
     /// All extents from `offset` on that one look gives; empty at the end.
@@ -92,37 +129,48 @@ impl Reader {
         }
     }
 
-    /// The first record of an extent, from offset `from` on, that `wanted` takes.
+    /// The first record of an extent, from offset `from` on, that `wanted` takes: one that takes whatever is later than what it takes.
     async fn in_extent(
         &self,
         extent: &Extent,
         from: i64,
-        wanted: impl Fn(&TimestampAndOffset) -> bool,
+        wanted: impl Fn(i64) -> bool,
+    ) -> Result<Option<TimestampAndOffset>, FetchError> {
+        let look = |look| match look {
+            Look::Batch(greatest) => wanted(greatest),
+            Look::Record(record) => wanted(record.timestamp),
+        };
+        self.scan(extent, from, look).await
+    }
+
+    /// Looks at the records of an extent from offset `from` on, until `look` says that this is the one.
+    async fn scan(
+        &self,
+        extent: &Extent,
+        from: i64,
+        mut look: impl FnMut(Look) -> bool,
     ) -> Result<Option<TimestampAndOffset>, FetchError> {
         let rope = self.bytes(extent).await?;
         let mut walk = Walk::new(extent, &rope);
         let mut scratch = Scratch::new();
-        while let Some(found) = walk.next().map_err(FetchError::Storage)? {
-            if found.end() <= from {
+        while let Some(here) = walk.next().map_err(FetchError::Storage)? {
+            if here.end() <= from {
                 continue;
             }
-            let bytes = walk.bytes(&found);
+            let bytes = walk.bytes(&here);
             let damaged = |error: &dyn std::fmt::Display| {
                 FetchError::Storage(format!("object {}: {error}", extent.segment.id.object_name()))
             };
             let batch = Batch::parse(&bytes).map_err(|error| damaged(&error))?;
-            let newest = TimestampAndOffset { timestamp: batch.max_timestamp, offset: found.base };
-            if !wanted(&newest) {
+            if !look(Look::Batch(batch.max_timestamp)) {
                 continue;
             }
             let walked = batch.records(MAX_DECOMPRESSED, &mut scratch).map_err(|error| damaged(&error))?;
             for record in walked.iter() {
                 let record = record.map_err(|error| damaged(&error))?;
-                let place = TimestampAndOffset {
-                    timestamp: record.timestamp,
-                    offset: found.base + (record.offset - batch.base_offset),
-                };
-                if place.offset >= from && wanted(&place) {
+                let offset = here.base + (record.offset - batch.base_offset);
+                let place = TimestampAndOffset { timestamp: record.timestamp, offset };
+                if offset >= from && look(Look::Record(place)) {
                     return Ok(Some(place));
                 }
             }
