@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, ShardId};
 use siltstone_metadata::ambient::Ambient;
-use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, Changes};
+use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
 use siltstone_metadata::follow::{Followers, Shard, ShardError};
 use siltstone_metadata::lease::{self, Membership, RegisterError};
@@ -159,6 +159,16 @@ impl Engine {
         tasks.spawn(writer.committer());
         tasks.spawn(writer.clone().run());
         tasks.spawn(Membership::new(store.clone(), registration.id, cluster.shards, settings.lease).run());
+        let checkpoint = settings.checkpoint;
+        let trimmer = CatalogTrimmer::new(
+            catalog.clone(),
+            store.clone(),
+            registration.id,
+            checkpoint.interval,
+            checkpoint.floor_lag,
+            checkpoint.lease,
+        );
+        tasks.spawn(trimmer.run());
         for shard in followers.shards() {
             tasks.spawn(shard.clone().run());
             let (shard, store) = (shard.clone(), store.clone());

@@ -195,3 +195,7 @@ impl<'a> Walk<'a> {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

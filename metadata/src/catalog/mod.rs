@@ -6,8 +6,10 @@
 
 mod change;
 mod follow;
+mod log_trim;
 mod state;
 
 pub use change::{CatalogError, Changes, NewTopic};
 pub use follow::{Catalog, CatalogReadError};
+pub use log_trim::CatalogTrimmer;
 pub use state::CatalogState;

@@ -9,7 +9,7 @@ use siltstone_store::Mutation;
 use siltstone_store::memory::Faults;
 
 use super::kit::*;
-use crate::catalog::{Catalog, CatalogError, CatalogState, Changes};
+use crate::catalog::{Catalog, CatalogError, CatalogState, CatalogTrimmer, Changes};
 use crate::keys::{catalog_floor, catalog_log, topic_id, topic_name};
 
 fn changes(cluster: &Cluster, seed: u64, faults: Faults) -> Changes {
@@ -239,4 +239,36 @@ async fn a_level_reaches_catalog_and_shards_and_is_not_raised_beyond_the_program
         let log = cluster.log(shard).await;
         assert!(matches!(log[..], [(_, Entry::Feature { level: crate::shard::MAX_LEVEL })]));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_is_trimmed_once_it_is_old_and_who_was_away_reads_the_rows() {
+    let cluster = Cluster::new(4).await;
+    let agent = cluster.agent(7).await;
+    let store = Arc::new(cluster.store.handle(8));
+    store.set_faults(Faults::none());
+    let catalog = Catalog::new(store.clone());
+    let following = tokio::spawn(catalog.clone().run());
+    let away = Catalog::new(store.clone());
+    let away_task = tokio::spawn(away.clone().run());
+    cluster.topic("first", 3).await;
+    away.fresh().await.unwrap();
+    away_task.abort();
+    let (interval, lag, lease) = (Duration::from_secs(20), Duration::from_secs(60), Duration::from_secs(60));
+    let trimmer = CatalogTrimmer::new(catalog.clone(), store.clone(), agent.own, interval, lag, lease);
+    let trimming = tokio::spawn(trimmer.run());
+    let log = async || cluster.range(&catalog_log::after(Position::ZERO)).await.len();
+    seconds(45).await;
+    assert_eq!(log().await, 1, "not old enough");
+    cluster.topic("second", 3).await;
+    seconds(45).await;
+    assert_eq!(log().await, 1, "the first is gone, the second is not old enough");
+    seconds(90).await;
+    assert_eq!(log().await, 0);
+    cluster.topic("third", 3).await;
+    let again = tokio::spawn(away.clone().run());
+    let (known, returned) = (catalog.fresh().await.unwrap(), away.fresh().await.unwrap());
+    assert_eq!(known.topics().len(), 3);
+    assert_eq!(known.topics(), returned.topics());
+    [following, trimming, again].iter().for_each(|task| task.abort());
 }
