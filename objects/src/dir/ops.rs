@@ -8,8 +8,6 @@ use bytes::Bytes;
 
 /// Reservation up front pays only where the file has many blocks.
 const RESERVE_FROM: u64 = 1 << 20;
-/// Bytes in one system call. Writes of 8 MiB at once cost the kernel measurably more time per byte than these.
-const WRITE_AT_ONCE: usize = 1 << 20;
 
 /// What a put needs of a file system. Nothing is durable before the call that says so.
 pub(crate) trait FileOps: Send + Sync + 'static {
@@ -81,7 +79,7 @@ impl OpenFile for RealFile {
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            match self.0.write_vectored(&rest[..leading(rest)]) {
+            match self.0.write_vectored(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -94,16 +92,6 @@ impl OpenFile for RealFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
     }
-}
-
-/// How many of the slices make up one write: at least one.
-fn leading(slices: &[IoSlice<'_>]) -> usize {
-    let mut bytes = 0;
-    let more = slices.iter().take_while(|slice| {
-        bytes += slice.len();
-        bytes <= WRITE_AT_ONCE
-    });
-    more.count().max(1)
 }
 
 /// Asks for the file's blocks at once: a full disk is found before anything is written. Not all file systems can.
