@@ -1,15 +1,22 @@
 //! What every API handler is given.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides, TopicConfig};
 use siltstone_log::TopicRow;
+use siltstone_records::Scratch;
 
 use super::resolved::Resolved;
+use super::sessions::Sessions;
 use crate::engine::Engine;
+use crate::produce::Budget;
 
-/// What all connections of a listener share.
+/// Bytes that unsent fetch answers of all connections may hold, unless settings say otherwise.
+const ANSWER_BYTES: usize = 256 << 20;
+
+/// What all connections share, whichever listener they came through: one for each engine.
 #[derive(Debug)]
 pub struct Broker {
     /// The engine.
@@ -17,12 +24,34 @@ pub struct Broker {
     /// Broker configs that come from this agent's settings, under Kafka's names.
     pub fixed: Overrides,
     resolved: Resolved,
+    connections: AtomicU64,
+    pub(super) sessions: Sessions,
+    pub(super) answers: Budget,
+    pub(super) scratches: Scratches,
 }
 
 impl Broker {
     /// A broker over an engine, with the broker configs of this agent's settings.
     pub fn new(engine: Arc<Engine>, fixed: Overrides) -> Arc<Self> {
-        Arc::new(Broker { engine, fixed, resolved: Resolved::default() })
+        Self::with_memory(engine, fixed, ANSWER_BYTES)
+    }
+
+    /// The same, with a bound on the bytes that unsent fetch answers may hold.
+    pub fn with_memory(engine: Arc<Engine>, fixed: Overrides, answer_bytes: usize) -> Arc<Self> {
+        Arc::new(Broker {
+            engine,
+            fixed,
+            resolved: Resolved::default(),
+            connections: AtomicU64::new(1),
+            sessions: Sessions::default(),
+            answers: Budget::new(answer_bytes),
+            scratches: Scratches::default(),
+        })
+    }
+
+    /// A number for a connection that no other has: the writer goes by it.
+    pub(super) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Calls `f` with the layers of broker configs as they are now.
@@ -72,5 +101,32 @@ impl Context {
     /// Calls `f` with the layers of broker configs as they are now.
     pub fn with_layers<R>(&self, f: impl FnOnce(BrokerLayers<'_>) -> R) -> R {
         self.broker.with_layers(f)
+    }
+}
+
+/// Decompressors that wait for their next use, few enough that they never weigh.
+#[derive(Default)]
+pub(super) struct Scratches(Mutex<Vec<Scratch>>);
+
+impl Scratches {
+    const MOST: usize = 8;
+
+    /// Takes one, or makes it.
+    pub(super) fn take(&self) -> Scratch {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Gives it back.
+    pub(super) fn put(&self, scratch: Scratch) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < Self::MOST {
+            idle.push(scratch);
+        }
+    }
+}
+
+impl std::fmt::Debug for Scratches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratches")
     }
 }

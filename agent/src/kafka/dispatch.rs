@@ -4,11 +4,9 @@ use siltstone_kafka::{ApiKey, Request, Response};
 
 use super::context::Context;
 use super::{
-    alter_configs, create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
-    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_topic_partitions,
-    find_coordinator, incremental_alter_configs, init_producer_id, list_offsets, list_partition_reassignments,
-    metadata, offset_for_leader_epoch,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls, create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_topic_partitions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, update_features,
 };
+use crate::produce::Reservation;
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
 pub(super) const SERVED: &[ApiKey] = &[
@@ -23,34 +21,70 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
     ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
 
-/// Answers a request of any API but those that the connection handles itself. `None`: not served.
-pub(super) async fn answer(cx: &Context, version: i16, request: Request) -> Option<Response> {
+/// Whether a request of this API and version is answered.
+pub(super) fn serves(api: ApiKey, version: i16) -> bool {
+    SERVED.contains(&api) && api.supports(version) && version <= *api.advertised().end()
+}
+
+/// Answers a request of any API but Produce, which the connection handles itself; with the memory that the answer holds until it is
+/// written. `None`: not served.
+pub(super) async fn answer(
+    cx: &Context,
+    version: i16,
+    request: Request,
+) -> Option<(Response, Option<Reservation>)> {
+    if let Request::Fetch(r) = request {
+        let (response, held) = fetch::handle(cx, version, r).await;
+        return Some((Response::Fetch(response), held));
+    }
+    small(cx, version, request).await.map(|response| (response, None))
+}
+
+async fn small(cx: &Context, version: i16, request: Request) -> Option<Response> {
     Some(match request {
+        Request::ApiVersions(r) => Response::ApiVersions(api_versions::handle(cx, version, r).await),
         Request::ListOffsets(r) => Response::ListOffsets(list_offsets::handle(cx, version, r).await),
         Request::Metadata(r) => Response::Metadata(metadata::handle(cx, version, r).await),
-        Request::FindCoordinator(r) => Response::FindCoordinator(find_coordinator::handle(cx, version, r).await),
+        Request::FindCoordinator(r) => {
+            Response::FindCoordinator(find_coordinator::handle(cx, version, r).await)
+        }
         Request::CreateTopics(r) => Response::CreateTopics(create_topics::handle(cx, version, r).await),
         Request::DeleteTopics(r) => Response::DeleteTopics(delete_topics::handle(cx, version, r).await),
         Request::DeleteRecords(r) => Response::DeleteRecords(delete_records::handle(cx, version, r).await),
-        Request::InitProducerId(r) => Response::InitProducerId(init_producer_id::handle(cx, version, r).await),
+        Request::InitProducerId(r) => {
+            Response::InitProducerId(init_producer_id::handle(cx, version, r).await)
+        }
         Request::OffsetForLeaderEpoch(r) => {
             Response::OffsetForLeaderEpoch(offset_for_leader_epoch::handle(cx, version, r).await)
         }
-        Request::DescribeConfigs(r) => Response::DescribeConfigs(describe_configs::handle(cx, version, r).await),
+        Request::DescribeConfigs(r) => {
+            Response::DescribeConfigs(describe_configs::handle(cx, version, r).await)
+        }
         Request::AlterConfigs(r) => Response::AlterConfigs(alter_configs::handle(cx, version, r).await),
-        Request::DescribeLogDirs(r) => Response::DescribeLogDirs(describe_log_dirs::handle(cx, version, r).await),
+        Request::DescribeLogDirs(r) => {
+            Response::DescribeLogDirs(describe_log_dirs::handle(cx, version, r).await)
+        }
         Request::CreatePartitions(r) => {
             Response::CreatePartitions(create_partitions::handle(cx, version, r).await)
         }
@@ -63,13 +97,24 @@ pub(super) async fn answer(cx: &Context, version: i16, request: Request) -> Opti
         Request::DescribeClientQuotas(r) => {
             Response::DescribeClientQuotas(describe_client_quotas::handle(cx, version, r).await)
         }
-        Request::DescribeCluster(r) => Response::DescribeCluster(describe_cluster::handle(cx, version, r).await),
+        Request::DescribeCluster(r) => {
+            Response::DescribeCluster(describe_cluster::handle(cx, version, r).await)
+        }
         Request::DescribeProducers(r) => {
             Response::DescribeProducers(describe_producers::handle(cx, version, r).await)
         }
         Request::DescribeTopicPartitions(r) => {
             Response::DescribeTopicPartitions(describe_topic_partitions::handle(cx, version, r).await)
         }
+        Request::AlterClientQuotas(r) => Response::AlterClientQuotas(alter_client_quotas::handle(cx, version, r).await),
+        Request::AlterPartitionReassignments(r) => Response::AlterPartitionReassignments(alter_partition_reassignments::handle(cx, version, r).await),
+        Request::CreateAcls(r) => Response::CreateAcls(create_acls::handle(cx, version, r).await),
+        Request::DeleteAcls(r) => Response::DeleteAcls(delete_acls::handle(cx, version, r).await),
+        Request::DescribeAcls(r) => Response::DescribeAcls(describe_acls::handle(cx, version, r).await),
+        Request::DescribeUserScramCredentials(r) => Response::DescribeUserScramCredentials(describe_user_scram_credentials::handle(cx, version, r).await),
+        Request::ElectLeaders(r) => Response::ElectLeaders(elect_leaders::handle(cx, version, r).await),
+        Request::ListConfigResources(r) => Response::ListConfigResources(list_config_resources::handle(cx, version, r).await),
+        Request::UpdateFeatures(r) => Response::UpdateFeatures(update_features::handle(cx, version, r).await),
         _ => return None,
     })
 }

@@ -1,10 +1,12 @@
 //! Kafka's error codes for our own errors: the one place where they are made.
 
+use siltstone_configs::topic_name::TopicNameError;
 use siltstone_configs::{AlterError, ErrorClass};
 use siltstone_kafka::ErrorCode;
 use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::shard::Verdict;
+use siltstone_metadata::trim::TrimError;
 use siltstone_records::Refusal;
 
 use crate::fetch::FetchError;
@@ -35,7 +37,9 @@ pub(super) fn catalog_read(error: &CatalogReadError) -> ErrorCode {
 pub(super) fn shard(error: &ShardError) -> ErrorCode {
     match error {
         ShardError::NoPartition(_) => ErrorCode::UnknownTopicOrPartition,
-        ShardError::Stale(_) | ShardError::Halted(_) | ShardError::NotLoaded(_) => ErrorCode::NotLeaderOrFollower,
+        ShardError::Stale(_) | ShardError::Halted(_) | ShardError::NotLoaded(_) => {
+            ErrorCode::NotLeaderOrFollower
+        }
     }
 }
 
@@ -67,6 +71,19 @@ pub(super) fn alter(error: &AlterError) -> ErrorCode {
     match error.class() {
         ErrorClass::InvalidRequest => ErrorCode::InvalidRequest,
         ErrorClass::InvalidConfig => ErrorCode::InvalidConfig,
+    }
+}
+
+/// A name that no topic may have.
+pub(super) fn topic_name(_error: &TopicNameError) -> ErrorCode {
+    ErrorCode::InvalidTopicException
+}
+
+/// Log starts that were not raised.
+pub(super) fn trim(error: &TrimError) -> ErrorCode {
+    match error {
+        TrimError::Unavailable(_) => ErrorCode::RequestTimedOut,
+        TrimError::Refused(_) => ErrorCode::UnknownServerError,
     }
 }
 

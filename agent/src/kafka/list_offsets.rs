@@ -1,7 +1,123 @@
+//! ListOffsets, versions 1 to 11: ends of partitions, and offsets by time.
+//!
+//! Ends come from state at least as new as the request (S6). Nothing is tiered in Kafka's sense: the local log is the whole log, and the
+//! tiered offsets (-5, -6) are answered as by a topic without tiered storage.
+
+use std::collections::BTreeSet;
+
+use siltstone_kafka::ErrorCode;
+use siltstone_kafka::list_offsets::request;
+use siltstone_kafka::list_offsets::response::{Partition, Topic};
 use siltstone_kafka::list_offsets::{Request, Response};
+use siltstone_log::PartitionId;
 
 use super::context::Context;
+use super::errors;
+use super::lookup::{TopicKey, Topics, check_leader_epoch};
+use crate::fetch::TimestampAndOffset;
 
-pub(super) async fn handle(_cx: &Context, _version: i16, _request: Request) -> Response {
-    Response::default()
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+const READ_COMMITTED: i8 = 1;
+
+/// What is found: nothing is -1 and -1.
+const NOTHING: TimestampAndOffset = TimestampAndOffset { timestamp: -1, offset: -1 };
+
+pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Response {
+    let mut topics = Topics::new(cx);
+    let mut response = Response::default();
+    let mut seen = BTreeSet::new();
+    for wanted in request.topics {
+        let key = TopicKey::Name(wanted.name.as_str().into());
+        let mut partitions = Vec::with_capacity(wanted.partitions.len());
+        for asked in &wanted.partitions {
+            let found = if seen.insert((key.clone(), asked.partition_index)) {
+                find(cx, version, request.isolation_level, &mut topics, &key, asked).await
+            } else {
+                Err(ErrorCode::InvalidRequest)
+            };
+            partitions.push(partition(asked.partition_index, found));
+        }
+        response.topics.push(Topic { name: wanted.name, partitions });
+    }
+    response
+}
+
+fn partition(partition_index: i32, found: Result<TimestampAndOffset, ErrorCode>) -> Partition {
+    match found {
+        Ok(TimestampAndOffset { timestamp, offset }) => Partition {
+            partition_index,
+            timestamp,
+            offset,
+            leader_epoch: if offset < 0 { -1 } else { 0 },
+            ..Partition::default()
+        },
+        Err(code) => Partition { partition_index, error_code: code.code(), ..Partition::default() },
+    }
+}
+
+/// The first version that may ask for this; `None` if none may.
+fn since(timestamp: i64) -> Option<i16> {
+    match timestamp {
+        0.. | LATEST | EARLIEST => Some(1),
+        MAX_TIMESTAMP => Some(7),
+        EARLIEST_LOCAL => Some(8),
+        LATEST_TIERED => Some(9),
+        EARLIEST_PENDING_UPLOAD => Some(11),
+        _ => None,
+    }
+}
+
+async fn find(
+    cx: &Context,
+    version: i16,
+    isolation: i8,
+    topics: &mut Topics<'_>,
+    key: &TopicKey,
+    asked: &request::Partition,
+) -> Result<TimestampAndOffset, ErrorCode> {
+    if since(asked.timestamp).is_none_or(|since| version < since) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    let (_, id) = topics.partition(key, asked.partition_index).await?;
+    check_leader_epoch(asked.current_leader_epoch)?;
+    look(cx, isolation, id, asked.timestamp).await
+}
+
+async fn look(
+    cx: &Context,
+    isolation: i8,
+    id: PartitionId,
+    timestamp: i64,
+) -> Result<TimestampAndOffset, ErrorCode> {
+    let reader = cx.engine().reader();
+    let failed = |error| errors::fetch(&error);
+    let found = match timestamp {
+        LATEST => {
+            let bounds = reader.fresh_bounds(id).await.map_err(failed)?;
+            let committed = isolation == READ_COMMITTED;
+            let offset = if committed { bounds.last_stable } else { bounds.high_watermark };
+            Some(TimestampAndOffset { timestamp: -1, offset })
+        }
+        EARLIEST | EARLIEST_LOCAL => {
+            let bounds = reader.fresh_bounds(id).await.map_err(failed)?;
+            Some(TimestampAndOffset { timestamp: -1, offset: bounds.log_start })
+        }
+        MAX_TIMESTAMP => reader.max_timestamp(id).await.map_err(failed)?,
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
+        since => {
+            let found = reader.first_since(id, since).await.map_err(failed)?;
+            if isolation == READ_COMMITTED && found.is_some() {
+                let bounds = reader.bounds(id).await.map_err(failed)?;
+                found.filter(|found| found.offset < bounds.last_stable)
+            } else {
+                found
+            }
+        }
+    };
+    Ok(found.unwrap_or(NOTHING))
 }

@@ -4,28 +4,53 @@
 //! keeps. Error codes for our own error types are made in `errors` alone. Nothing here holds state that outlives a connection, but for
 //! fetch sessions.
 
+mod answers;
+mod config_change;
+mod connection;
 mod context;
 mod dispatch;
 mod errors;
+mod frames;
+mod limited;
+mod lookup;
+mod new_topic;
+mod refused;
+mod topics;
 mod resolved;
+mod server;
+mod sessions;
+mod telemetry;
 
+mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod api_versions;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
+mod fetch;
 mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
+mod produce;
+mod update_features;
 
 pub use context::{Broker, Context};
+pub use server::{ServerLimits, run};

@@ -1,7 +1,48 @@
+//! OffsetForLeaderEpoch, versions 2 to 4 (KIP-320). There is one leader epoch, 0, and nothing is ever truncated, so that its end is
+//! the log's.
+
+use siltstone_kafka::ErrorCode;
+use siltstone_kafka::offset_for_leader_epoch::request;
+use siltstone_kafka::offset_for_leader_epoch::response::{Partition, Topic};
 use siltstone_kafka::offset_for_leader_epoch::{Request, Response};
 
 use super::context::Context;
+use super::errors;
+use super::lookup::{TopicKey, Topics, check_leader_epoch};
 
-pub(super) async fn handle(_cx: &Context, _version: i16, _request: Request) -> Response {
-    Response::default()
+pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
+    let mut topics = Topics::new(cx);
+    let mut response = Response::default();
+    for wanted in request.topics {
+        let key = TopicKey::Name(wanted.topic.as_str().into());
+        let mut partitions = Vec::with_capacity(wanted.partitions.len());
+        for asked in &wanted.partitions {
+            let index = asked.partition;
+            partitions.push(match end(cx, &mut topics, &key, asked).await {
+                Ok(Some(end_offset)) => {
+                    Partition { partition: index, leader_epoch: 0, end_offset, ..Partition::default() }
+                }
+                Ok(None) => Partition { partition: index, ..Partition::default() },
+                Err(code) => Partition { partition: index, error_code: code.code(), ..Partition::default() },
+            });
+        }
+        response.topics.push(Topic { topic: wanted.topic, partitions });
+    }
+    response
+}
+
+/// The end of the epoch; `None` if there is no such epoch.
+async fn end(
+    cx: &Context,
+    topics: &mut Topics<'_>,
+    key: &TopicKey,
+    asked: &request::Partition,
+) -> Result<Option<i64>, ErrorCode> {
+    let (_, id) = topics.partition(key, asked.partition).await?;
+    check_leader_epoch(asked.current_leader_epoch)?;
+    if asked.leader_epoch != 0 {
+        return Ok(None);
+    }
+    let bounds = cx.engine().reader().fresh_bounds(id).await.map_err(|error| errors::fetch(&error))?;
+    Ok(Some(bounds.high_watermark))
 }

@@ -1,0 +1,266 @@
+//! One connection: requests in, answers out, in order.
+//!
+//! Requests are taken up as they arrive, to a limit, and work at the same time; Produce enters the writer right here, in the order of
+//! arrival, and only its outcome is waited for later. What a client gets wrong costs its connection and one log line that says why.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use siltstone_kafka::{ApiKey, Request, RequestHead, Response, frame};
+use siltstone_kafka::wire::Limits;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::answers::{self, Answer, Pending};
+use super::context::{Broker, Context};
+use super::dispatch;
+use super::frames::{self, FrameReader, Incoming, ReadEnd, ReadLimits, RequestBudgets};
+use super::{api_versions, produce, telemetry};
+use crate::produce::Reservation;
+
+/// The runtime gets a chance after so many requests that were there at once.
+const YIELD_AFTER: u32 = 32;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// While reading.
+    #[error("{0}")]
+    Read(#[from] ReadEnd),
+    /// While writing.
+    #[error("answer not written: {0}")]
+    Write(std::io::Error),
+    /// A request that can't be read.
+    #[error("bad request: {0}")]
+    Bad(String),
+    /// An API or version that isn't served.
+    #[error("{api} version {version} is not served")]
+    NotServed {
+        /// Which.
+        api: ApiKey,
+        /// In which version.
+        version: i16,
+    },
+    /// An answer asked for it.
+    #[error("{0}")]
+    Answer(String),
+    /// The server stops: no more requests are taken.
+    #[error("the server stops")]
+    Stopping,
+    /// All answers are written.
+    #[error("the server stops, all requests are answered")]
+    Drained,
+}
+
+impl End {
+    /// Whether this is the ordinary end of a connection, of which an operator need not hear.
+    pub(super) fn is_ordinary(&self) -> bool {
+        match self {
+            End::Read(ReadEnd::Closed | ReadEnd::Idle(_)) | End::Stopping | End::Drained => true,
+            End::Read(ReadEnd::Io(error)) | End::Write(error) => {
+                use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+                matches!(error.kind(), BrokenPipe | ConnectionReset)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConnectionLimits {
+    pub(super) in_flight: usize,
+    pub(super) stall: Duration,
+    pub(super) write: Duration,
+}
+
+/// What a connection works with.
+pub(super) struct Connection {
+    pub(super) cx: Context,
+    pub(super) limits: ConnectionLimits,
+    pub(super) budgets: RequestBudgets,
+    /// acks=0: what went wrong, to be told by closing.
+    failures: mpsc::Sender<String>,
+}
+
+/// Drops what the connection left in the write buffer, however it ends.
+struct Left(Arc<Broker>, u64);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.engine.writer().close_connection(self.1);
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    cx: Context,
+    limits: ConnectionLimits,
+    budgets: RequestBudgets,
+    stop: watch::Receiver<bool>,
+) -> End {
+    let _left = Left(cx.broker.clone(), cx.connection);
+    let (reader, writer) = stream.into_split();
+    let (requests, queue) = mpsc::channel(1);
+    let (failures, mut failed) = mpsc::channel(1);
+    let connection = Connection { cx, limits, budgets, failures };
+    let in_flight = AtomicUsize::new(0);
+    let writing = answers::write_all(writer, queue, &in_flight, limits.in_flight, limits.write);
+    let mut writing = std::pin::pin!(writing);
+    let reading = connection.read_all(FrameReader::new(reader), requests, &in_flight, stop);
+    let mut reading = std::pin::pin!(reading);
+    tokio::select! {
+        biased;
+        end = &mut writing => end,
+        Some(why) = failed.recv() => End::Answer(why),
+        end = &mut reading => match end {
+            End::Stopping => writing.await,
+            end => end,
+        },
+    }
+}
+
+impl Connection {
+    async fn read_all(
+        &self,
+        mut frames: FrameReader,
+        requests: mpsc::Sender<Pending>,
+        in_flight: &AtomicUsize,
+        mut stop: watch::Receiver<bool>,
+    ) -> End {
+        let mut taken = 0u32;
+        loop {
+            let limits = self.read_limits();
+            let incoming = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return End::Stopping,
+                incoming = frames.next(&limits, &self.budgets) => incoming,
+            };
+            let incoming = match incoming {
+                Ok(incoming) => incoming,
+                // Quiet, but for answers that it still waits for.
+                Err(ReadEnd::Idle(_)) if in_flight.load(Ordering::Relaxed) > 0 => continue,
+                Err(end) => return end.into(),
+            };
+            match self.take(incoming).await {
+                Ok(Some(pending)) => {
+                    if requests.send(pending).await.is_err() {
+                        return End::Drained;
+                    }
+                }
+                Ok(None) => {}
+                Err(end) => return end,
+            }
+            taken = taken.wrapping_add(1);
+            if taken.is_multiple_of(YIELD_AFTER) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn read_limits(&self) -> ReadLimits {
+        let config = self.cx.broker.broker_config();
+        ReadLimits {
+            max: config.socket_request_max_bytes as usize,
+            idle: config.connections_max_idle_ms.map(Duration::from_millis),
+            stall: self.limits.stall,
+        }
+    }
+
+    /// Takes a request up.
+    async fn take(&self, incoming: Incoming) -> Result<Option<Pending>, End> {
+        let Incoming { frame, reservation } = incoming;
+        let began = Instant::now();
+        telemetry::received(frame.len());
+        let (head, body) = RequestHead::decode(&frame).map_err(|error| End::Bad(error.to_string()))?;
+        let RequestHead { api, version, correlation_id, client_id } = head;
+        if api == ApiKey::ApiVersions && !api.supports(version) {
+            let response = Response::ApiVersions(api_versions::unsupported());
+            return Ok(Some(Box::pin(async move { encode(correlation_id, 0, &response, None, began) })));
+        }
+        if !dispatch::serves(api, version) {
+            return Err(End::NotServed { api, version });
+        }
+        let limits = Limits { memory: frames::decoded_limit(api, frame.len()) };
+        let request = Request::decode_within(api, version, &body, limits)
+            .map_err(|error| End::Bad(format!("{api} version {version}: {error}")))?;
+        drop((frame, body));
+        let cx = Context { client_id, ..self.cx.clone() };
+        match request {
+            Request::Produce(request) => {
+                let begun = produce::begin(&cx, version, request, reservation).await;
+                self.produced(begun, correlation_id, version, began)
+            }
+            request => Ok(Some(Box::pin(work(cx, version, correlation_id, request, reservation, began)))),
+        }
+    }
+
+    /// The rest of a Produce, whose batches are in the writer.
+    fn produced(
+        &self,
+        begun: produce::Begun,
+        correlation_id: i32,
+        version: i16,
+        began: Instant,
+    ) -> Result<Option<Pending>, End> {
+        if begun.wants_answer() {
+            return Ok(Some(Box::pin(async move {
+                match begun.finish().await {
+                    Ok(response) => encode(correlation_id, version, &Response::Produce(response), None, began),
+                    Err(why) => Answer::Close(why),
+                }
+            })));
+        }
+        if let Some(why) = begun.refused() {
+            return Err(End::Answer(why));
+        }
+        // Not in the queue of answers: what comes behind needn't wait. Bounded by the write budget.
+        let failures = self.failures.clone();
+        tokio::spawn(async move {
+            if let Err(why) = begun.finish_unanswered().await {
+                // Full: the connection is ending already.
+                drop(failures.try_send(why));
+            }
+            telemetry::answered(ApiKey::Produce, began);
+        });
+        Ok(None)
+    }
+}
+
+async fn work(
+    cx: Context,
+    version: i16,
+    correlation_id: i32,
+    request: Request,
+    reservation: Option<Reservation>,
+    began: Instant,
+) -> Answer {
+    let api = request.api();
+    let answered = dispatch::answer(&cx, version, request).await;
+    drop(reservation);
+    match answered {
+        Some((response, held)) => encode(correlation_id, version, &response, held, began),
+        None => Answer::Close(format!("{api} version {version} is not served")),
+    }
+}
+
+fn encode(
+    correlation_id: i32,
+    version: i16,
+    response: &Response,
+    held: Option<Reservation>,
+    began: Instant,
+) -> Answer {
+    telemetry::answered(response.api(), began);
+    telemetry::errors(response);
+    match frame::encode_any_response(correlation_id, version, response) {
+        Ok(frame) => Answer::Frame(frame, held),
+        Err(error) => {
+            tracing::error!(api = %response.api(), version, %error, "a response can't be encoded: a defect");
+            Answer::Close(format!("the answer to {} can't be encoded: {error}", response.api()))
+        }
+    }
+}
