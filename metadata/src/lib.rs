@@ -11,6 +11,7 @@ pub mod keys;
 pub mod lease;
 pub mod rows;
 pub mod shard;
+pub mod trim;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,48 @@
-use siltstone_kafka::describe_cluster::{Request, Response};
+//! DescribeCluster, versions 0 to 2.
+//!
+//! This is a listener for clients: who asks it for controllers is refused, as by a Kafka broker. No agent is ever fenced and listed.
+
+use siltstone_kafka::ErrorCode;
+use siltstone_kafka::describe_cluster::{Request, Response, response};
 
 use super::context::Context;
+use super::topics;
 
-pub(super) async fn handle(_cx: &Context, _version: i16, _request: Request) -> Response {
-    Response::default()
+const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
+
+pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
+    match request.endpoint_type {
+        BROKERS => {}
+        CONTROLLERS => {
+            let message = "This endpoint answers for brokers, not for controllers.";
+            return refuse(ErrorCode::MismatchedEndpointType, message);
+        }
+        _ => return refuse(ErrorCode::UnsupportedEndpointType, "There is no such type of endpoint."),
+    }
+    let registration = cx.engine().registration();
+    let broker = response::Broker {
+        broker_id: topics::node(cx),
+        host: registration.host.clone(),
+        port: i32::from(registration.port),
+        rack: Some(registration.zone.clone()).filter(|zone| !zone.is_empty()),
+        is_fenced: false,
+    };
+    let operations = if request.include_cluster_authorized_operations {
+        topics::CLUSTER_OPERATIONS
+    } else {
+        topics::NO_OPERATIONS
+    };
+    Response {
+        endpoint_type: BROKERS,
+        cluster_id: cx.engine().cluster().cluster_id.clone(),
+        controller_id: broker.broker_id,
+        brokers: vec![broker],
+        cluster_authorized_operations: operations,
+        ..Response::default()
+    }
+}
+
+fn refuse(code: ErrorCode, message: &str) -> Response {
+    Response { error_code: code.code(), error_message: Some(message.to_owned()), ..Response::default() }
 }
