@@ -4,11 +4,13 @@
 //! `lease`, which move bytes between the fold and a [`siltstone_store::Store`].
 
 pub mod ambient;
+pub mod bugs;
 pub mod catalog;
 pub mod checkpoint;
 pub mod follow;
 pub mod keys;
 pub mod lease;
+pub mod level;
 pub mod rows;
 pub mod shard;
 pub mod trim;

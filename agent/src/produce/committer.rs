@@ -208,9 +208,7 @@ impl Committer {
     /// find are answered when it passes `Ended`.
     async fn after_end(&self) -> Sent {
         self.followers.shards().iter().for_each(|shard| shard.poke());
-        let mut ended = self.pending.ended();
-        // An error would mean that nobody can tell any more.
-        drop(ended.wait_for(|ended| *ended).await);
+        self.pending.ended().wait_for(|ended| ended).await;
         Sent::Committed
     }
 

@@ -133,7 +133,7 @@ impl Writer {
         droppable: bool,
     ) -> Ticket {
         let (ticket, slots) = ticket::issue(batches.len(), reservation);
-        if *self.pending.ended().borrow() {
+        if self.pending.ended().get() {
             return ticket; // the slots' drop answers
         }
         let arrived = Instant::now();
@@ -165,7 +165,7 @@ impl Writer {
             self.news.notify_one();
             let committed = self.lock().buffer.is_empty() && self.uncommitted.load(Ordering::SeqCst) == 0;
             let idle = committed && self.pending.is_empty();
-            if idle || *self.pending.ended().borrow() {
+            if idle || self.pending.ended().get() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -174,9 +174,7 @@ impl Writer {
 
     /// Resolves once this agent's registration is over: nothing can be written any more.
     pub async fn ended(&self) {
-        let mut ended = self.pending.ended();
-        // An error would mean that the sender is gone, which this holds.
-        drop(ended.wait_for(|ended| *ended).await);
+        self.pending.ended().wait_for(|ended| ended).await;
     }
 
     /// The committer of this writer, to be run as a task of its own: it must not be cancelled while the agent lives.
@@ -203,7 +201,6 @@ impl Writer {
     /// Flushes for ever; returns when the registration is over.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut uploads = JoinSet::new();
-        let mut ended = self.pending.ended();
         loop {
             let wait = loop {
                 match self.next_flush() {
@@ -219,10 +216,7 @@ impl Writer {
             };
             tokio::select! {
                 biased;
-                over = ended.wait_for(|ended| *ended) => {
-                    drop(over);
-                    break;
-                }
+                () = self.pending.ended().wait_for(|ended| ended) => break,
                 Some(_) = uploads.join_next(), if !uploads.is_empty() => {}
                 () = self.news.notified() => {}
                 () = pause => {}

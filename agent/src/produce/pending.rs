@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use siltstone_log::ShardId;
 use siltstone_metadata::follow::{Outcomes, OwnOutcome};
+use siltstone_metadata::level::Level;
 use siltstone_metadata::shard::Effect;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ticket::{Slot, WriteError};
@@ -22,12 +22,12 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Pending {
     sent: Mutex<BTreeMap<(ShardId, u64), Sent>>,
-    ended: watch::Sender<bool>,
+    ended: Level<bool>,
 }
 
 impl Default for Pending {
     fn default() -> Self {
-        Pending { sent: Mutex::default(), ended: watch::Sender::new(false) }
+        Pending { sent: Mutex::default(), ended: Level::new(false) }
     }
 }
 
@@ -50,14 +50,14 @@ impl Pending {
         self.lock().is_empty()
     }
 
-    /// Resolves to true once the registration is over.
-    pub(super) fn ended(&self) -> watch::Receiver<bool> {
-        self.ended.subscribe()
+    /// True once the registration is over.
+    pub(super) fn ended(&self) -> &Level<bool> {
+        &self.ended
     }
 
     /// The registration was found to be over.
     pub(super) fn end(&self) {
-        self.ended.send_replace(true);
+        self.ended.set(true);
     }
 }
 
@@ -107,9 +107,9 @@ impl Outcomes for Pending {
         }
     }
 
-    fn reloaded(&self, shard: ShardId, last_counter: u64) {
+    fn reloaded(&self, shard: ShardId, passed: u64) {
         let mut sent = self.lock();
-        let keys: Vec<_> = sent.range((shard, 0)..=(shard, last_counter)).map(|(key, _)| *key).collect();
+        let keys: Vec<_> = sent.range((shard, 0)..=(shard, passed)).map(|(key, _)| *key).collect();
         let lost: Vec<Sent> = keys.into_iter().filter_map(|key| sent.remove(&key)).collect();
         drop(sent);
         lost.into_iter().for_each(|sent| fail(sent, &WriteError::Lost));

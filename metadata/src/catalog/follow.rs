@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::state::CatalogState;
 use crate::follow::STALE_AFTER;
 use crate::keys::{broker_configs, catalog_floor, catalog_log, catalog_tick, cluster, topic_name};
+use crate::level::Level;
 
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
@@ -35,7 +36,7 @@ pub struct Catalog {
     store: Arc<dyn Store>,
     state: RwLock<(Arc<CatalogState>, Option<Instant>)>,
     requested: AtomicU64,
-    completed: watch::Sender<u64>,
+    completed: Level<u64>,
     changed: watch::Sender<u64>,
     poke: Notify,
 }
@@ -53,7 +54,7 @@ impl Catalog {
             store,
             state: RwLock::new((Arc::default(), None)),
             requested: AtomicU64::new(0),
-            completed: watch::Sender::new(0),
+            completed: Level::new(0),
             changed: watch::Sender::new(0),
             poke: Notify::new(),
         })
@@ -70,10 +71,9 @@ impl Catalog {
     /// [`CatalogReadError::Stale`] if that isn't so in time.
     pub async fn fresh(&self) -> Result<Arc<CatalogState>, CatalogReadError> {
         let ticket = self.requested.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut completed = self.completed.subscribe();
         self.poke.notify_one();
-        let done = tokio::time::timeout(STALE_AFTER, completed.wait_for(|done| *done >= ticket)).await;
-        if matches!(done, Ok(Ok(_))) { Ok(self.state()) } else { Err(CatalogReadError::Stale) }
+        let done = tokio::time::timeout(STALE_AFTER, self.completed.wait_for(|done| done >= ticket)).await;
+        if done.is_ok() { Ok(self.state()) } else { Err(CatalogReadError::Stale) }
     }
 
     /// A receiver that is told of every change.
@@ -133,7 +133,7 @@ impl Catalog {
         if changed {
             self.changed.send_modify(|count| *count += 1);
         }
-        self.completed.send_replace(ticket);
+        self.completed.set(ticket);
         Ok(())
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Folded {
     /// Partitions whose rows are behind, and the last entry that changed them.
     pub(super) dirty: BTreeMap<PartitionId, Position>,
     pub(super) deleted: BTreeMap<TopicId, Position>,
+    /// A load: the own registration's last entry that is not among these, since the floor has passed it.
+    pub(super) passed: u64,
 }
 
 /// The part of a shard that every page is read with.
@@ -183,7 +185,8 @@ pub(super) async fn load(
         let expired = state.head().expired;
         state.insert(*partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
     }
-    let mut folded = Folded::default();
+    let passed = state.head().counters.get(&own).copied().unwrap_or(0);
+    let mut folded = Folded { passed, ..Folded::default() };
     let mut from = frame.floor;
     loop {
         let page = page(snapshot, shard, from, &frame).await?;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use siltstone_log::{PartitionId, Position, RegistrationId, ShardId, TopicId, shard_of};
 use siltstone_store::{Snapshot, Store, Watch};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::load::{self, Folded, FollowError, Frame, OwnOutcome};
 use super::wait::{Subscription, Waiters};
-use crate::keys::shard_tick;
+use crate::keys::{registration, shard_tick};
+use crate::level::Level;
 use crate::shard::{PartitionState, ShardState};
 
 /// A shard whose state could not be confirmed for so long is not served (S6).
@@ -27,8 +28,9 @@ const EVICT_AFTER: Duration = Duration::from_secs(600);
 pub trait Outcomes: Send + Sync {
     /// An own entry was folded, or the registration ended.
     fn folded(&self, shard: ShardId, outcome: OwnOutcome);
-    /// The shard was loaded anew: own entries up to this counter are folded, and of those that were not told yet the outcome is lost.
-    fn reloaded(&self, shard: ShardId, last_counter: u64);
+    /// The shard was loaded anew, and own entries up to this counter are folded: of those that were not told yet the outcome is lost.
+    /// If the registration has ended meanwhile, this is said first of those that the floor has passed.
+    fn reloaded(&self, shard: ShardId, passed: u64);
 }
 
 /// Why a shard can't be used now.
@@ -81,7 +83,7 @@ pub struct Shard {
     outcomes: Arc<dyn Outcomes>,
     inner: Mutex<Inner>,
     poke: Notify,
-    completed: watch::Sender<u64>,
+    completed: Level<u64>,
     waiters: Arc<Waiters>,
 }
 
@@ -121,7 +123,7 @@ impl Shard {
             outcomes,
             inner: Mutex::new(inner),
             poke: Notify::new(),
-            completed: watch::Sender::new(0),
+            completed: Level::new(0),
             waiters: Arc::default(),
         })
     }
@@ -176,10 +178,9 @@ impl Shard {
     }
 
     async fn round_after(&self, ticket: u64) -> Result<(), ShardError> {
-        let mut completed = self.completed.subscribe();
         self.poke();
-        let done = tokio::time::timeout(STALE_AFTER, completed.wait_for(|done| *done >= ticket)).await;
-        if matches!(done, Ok(Ok(_))) {
+        let done = tokio::time::timeout(STALE_AFTER, self.completed.wait_for(|done| done >= ticket)).await;
+        if done.is_ok() {
             return Ok(());
         }
         self.read(|_| ()).and(Err(ShardError::Stale(self.id)))
@@ -341,7 +342,7 @@ impl Shard {
             inner.wanted.retain(|id| !wanted.contains(id));
             evict_idle(&mut inner, Instant::now());
         }
-        self.completed.send_replace(ticket);
+        self.completed.set(ticket);
         Ok(())
     }
 
@@ -410,6 +411,10 @@ impl Shard {
         }
         let (state, frame, folded) =
             load::load(snapshot, self.id, self.shards, &partitions, self.own).await?;
+        let ended = folded.outcomes.iter().any(|outcome| matches!(outcome, OwnOutcome::Ended));
+        let over = !ended && snapshot.get(&registration::key(self.own)).await?.is_none();
+        // Over, and no entry says so: the floor has passed that one too, and with it whatever this agent still waits for.
+        let passed = if over { u64::MAX } else { folded.passed };
         let last = state.head().counters.get(&self.own).copied().unwrap_or(0);
         {
             let mut inner = self.lock();
@@ -418,8 +423,15 @@ impl Shard {
             inner.dirty = Dirty::default();
             absorb(&mut inner.dirty, &folded);
         }
+        if ended || over {
+            // First what is lost: the end of a registration speaks for all that is left.
+            self.outcomes.reloaded(self.id, passed);
+        }
         self.tell(folded);
         self.outcomes.reloaded(self.id, last);
+        if over {
+            self.outcomes.folded(self.id, OwnOutcome::Ended);
+        }
         self.waiters.wake_all();
         Ok(())
     }

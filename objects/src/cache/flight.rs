@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lru::{Key, Lru, Part, Pieces};
+use super::promise::{Promise, Promised, promise};
 use crate::error::ReadError;
 use crate::telemetry;
 
@@ -37,7 +38,7 @@ pub(super) struct State {
 
 struct Flight {
     id: u64,
-    outcome: watch::Receiver<Option<Outcome>>,
+    outcome: Promised<Outcome>,
     /// Some reader waits or waited for it; else it is read-ahead.
     wanted: bool,
 }
@@ -45,7 +46,7 @@ struct Flight {
 /// Where a page or block comes from.
 pub(super) enum Wait {
     Ready(Pieces),
-    Coming(watch::Receiver<Option<Outcome>>),
+    Coming(Promised<Outcome>),
 }
 
 /// How a flight occupies memory while it is under way.
@@ -115,11 +116,11 @@ impl Shared {
         key: Key,
         charge: Charge,
         work: F,
-    ) -> watch::Receiver<Option<Outcome>>
+    ) -> Promised<Outcome>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let (sender, outcome) = watch::channel(None);
+        let (sender, outcome) = promise();
         state.next_id += 1;
         let id = state.next_id;
         let wanted = !matches!(charge, Charge::Ahead(_));
@@ -154,17 +155,11 @@ impl State {
 impl Wait {
     /// The pieces, once they are there.
     pub(super) async fn done(self, name: impl Fn() -> String) -> Outcome {
-        let mut coming = match self {
+        let coming = match self {
             Self::Ready(pieces) => return Ok(pieces),
             Self::Coming(coming) => coming,
         };
-        match coming.wait_for(Option::is_some).await {
-            Ok(outcome) => match &*outcome {
-                Some(outcome) => outcome.clone(),
-                None => Err(lost(name())),
-            },
-            Err(_) => Err(lost(name())),
-        }
+        coming.value().await.unwrap_or_else(|| Err(lost(name())))
     }
 }
 
@@ -175,15 +170,14 @@ fn lost(name: String) -> ReadError {
 
 async fn fly(
     mut landing: Landing,
-    sender: watch::Sender<Option<Outcome>>,
+    sender: Promise<Outcome>,
     work: impl Future<Output = Outcome> + Send + 'static,
 ) {
     let Some(permit) = landing.board(&sender).await else { return };
     let outcome = work.await;
     landing.land(&outcome);
     drop(permit);
-    // Nobody may be waiting any more.
-    _ = sender.send(Some(outcome));
+    sender.keep(outcome);
 }
 
 /// A flight's end: whatever happens to its task, what it occupied is given back.
@@ -199,7 +193,7 @@ impl Landing {
     /// Waits for room. None if all who wanted it have gone by then: then nothing is fetched.
     async fn board(
         &mut self,
-        sender: &watch::Sender<Option<Outcome>>,
+        sender: &Promise<Outcome>,
     ) -> Option<Option<OwnedSemaphorePermit>> {
         let bytes = match self.charge {
             Charge::Fetch(bytes) | Charge::Ahead(bytes) => bytes,
@@ -210,8 +204,8 @@ impl Landing {
         let (key, id) = (self.key, self.id);
         self.reserved = self.shared.with(|state| {
             let listed = state.flights.get(&key).is_some_and(|flight| flight.id == id);
-            // The list itself holds one receiver.
-            let waiting = sender.receiver_count() > usize::from(listed);
+            // The list itself holds one.
+            let waiting = sender.promised_to() > usize::from(listed);
             let ahead = state.flights.get(&key).is_some_and(|flight| flight.id == id && !flight.wanted);
             if !waiting && !ahead {
                 state.end(key, id);

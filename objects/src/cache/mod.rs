@@ -12,6 +12,7 @@
 
 mod flight;
 mod lru;
+mod promise;
 mod rope;
 
 use std::future::Future;

@@ -1,0 +1,92 @@
+//! Known defects that the simulation puts back on purpose, to show that it would find them (style, rule 15).
+//!
+//! Without the cargo feature `bugs`, [`on`] is constant and false: no defect is in the program. Only the development dependencies of the
+//! tests turn the feature on, which a test checks. A defect is planted for one thread, so that simulations can run side by side.
+
+/// A defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Producers are answered before the fold has passed their entry, with the offsets that seemed likely.
+    AcknowledgeBeforeFold,
+    /// The fold takes every entry, whatever its counter.
+    IgnoreCounters,
+    /// Commits of the write path don't read the agent's registration.
+    CommitWithoutRegistration,
+    /// The floor moves though rows were not written.
+    FloorBeforeRows,
+    /// Rows are written without the extents that are new.
+    RowsWithoutExtents,
+    /// An append whose result is unknown is sent again under the next counters.
+    RetryUnderNewCounters,
+    /// An append whose result is unknown is answered as if it had failed.
+    UnknownIsFailure,
+    /// A segment counts as stored though its upload failed.
+    UploadFailureIsSuccess,
+    /// Flushes are committed as their uploads end, whatever they share.
+    DropOrder,
+    /// One batch less of a producer is remembered.
+    SequenceWindowShort,
+    /// State counts as fresh as it is.
+    StaleIsFresh,
+    /// Checkpoints are written whoever holds the lease, over whatever is there.
+    UnfencedCheckpoint,
+    /// A follower reads on from where it is, whatever was cleared meanwhile.
+    FollowPastFloor,
+    /// Entries that a reload passed over are answered as if they had failed.
+    LostIsFailure,
+    /// Rows forget the log start.
+    RowWithoutLogStart,
+    /// A duplicate is answered with the end of the log.
+    DuplicateAtEnd,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 16] = [
+        Bug::AcknowledgeBeforeFold,
+        Bug::IgnoreCounters,
+        Bug::CommitWithoutRegistration,
+        Bug::FloorBeforeRows,
+        Bug::RowsWithoutExtents,
+        Bug::RetryUnderNewCounters,
+        Bug::UnknownIsFailure,
+        Bug::UploadFailureIsSuccess,
+        Bug::DropOrder,
+        Bug::SequenceWindowShort,
+        Bug::StaleIsFresh,
+        Bug::UnfencedCheckpoint,
+        Bug::FollowPastFloor,
+        Bug::LostIsFailure,
+        Bug::RowWithoutLogStart,
+        Bug::DuplicateAtEnd,
+    ];
+}
+
+#[cfg(feature = "bugs")]
+mod planted {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static BUG: Cell<Option<super::Bug>> = const { Cell::new(None) };
+    }
+}
+
+/// Whether this defect is planted on this thread.
+#[cfg(feature = "bugs")]
+pub fn on(bug: Bug) -> bool {
+    planted::BUG.get() == Some(bug)
+}
+
+/// Whether this defect is planted: never, in this build.
+#[cfg(not(feature = "bugs"))]
+#[inline(always)]
+pub const fn on(_: Bug) -> bool {
+    false
+}
+
+/// Plants a defect on this thread, or with `None` takes it out. Whether this build has defects to plant.
+pub fn plant(bug: Option<Bug>) -> bool {
+    #[cfg(feature = "bugs")]
+    planted::BUG.set(bug);
+    bug.is_none() || cfg!(feature = "bugs")
+}
