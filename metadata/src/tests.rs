@@ -10,3 +10,4 @@ mod kit;
 mod leases;
 mod registrations;
 mod storms;
+mod trims;
