@@ -23,6 +23,10 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
+/// The first version that tells leader epochs.
+const LEADER_EPOCHS: i16 = 4;
+/// The first version whose answer tells the leader epoch.
+const TELLS_EPOCHS: i16 = 4;
 
 /// What is found: nothing is -1 and -1.
 const NOTHING: TimestampAndOffset = TimestampAndOffset { timestamp: -1, offset: -1 };
@@ -40,20 +44,22 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
             } else {
                 Err(ErrorCode::InvalidRequest)
             };
-            partitions.push(partition(asked.partition_index, found));
+            partitions.push(partition(version, asked.partition_index, found));
         }
         response.topics.push(Topic { name: wanted.name, partitions });
     }
     response
 }
 
-fn partition(partition_index: i32, found: Result<TimestampAndOffset, ErrorCode>) -> Partition {
+fn partition(version: i16, partition_index: i32, found: Result<TimestampAndOffset, ErrorCode>) -> Partition {
+    // Answers before that have no place for an epoch, and only an unknown one can be left out.
+    let knows_epochs = version >= TELLS_EPOCHS;
     match found {
         Ok(TimestampAndOffset { timestamp, offset }) => Partition {
             partition_index,
             timestamp,
             offset,
-            leader_epoch: if offset < 0 { -1 } else { 0 },
+            leader_epoch: if knows_epochs && offset >= 0 { 0 } else { -1 },
             ..Partition::default()
         },
         Err(code) => Partition { partition_index, error_code: code.code(), ..Partition::default() },
