@@ -25,8 +25,6 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
 /// The first version that tells leader epochs.
 const LEADER_EPOCHS: i16 = 4;
-/// The first version whose answer tells the leader epoch.
-const TELLS_EPOCHS: i16 = 4;
 
 /// What is found: nothing is -1 and -1.
 const NOTHING: TimestampAndOffset = TimestampAndOffset { timestamp: -1, offset: -1 };
@@ -53,7 +51,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
 
 fn partition(version: i16, partition_index: i32, found: Result<TimestampAndOffset, ErrorCode>) -> Partition {
     // Answers before that have no place for an epoch, and only an unknown one can be left out.
-    let knows_epochs = version >= TELLS_EPOCHS;
+    let knows_epochs = version >= LEADER_EPOCHS;
     match found {
         Ok(TimestampAndOffset { timestamp, offset }) => Partition {
             partition_index,
