@@ -52,5 +52,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod update_features;
 
+#[cfg(test)]
+mod admin_tests;
+
 pub use context::{Broker, Context};
 pub use server::{ServerLimits, run};
