@@ -32,6 +32,7 @@ impl Chance for Counter {
 
 #[tokio::main]
 async fn main() {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let mut args = std::env::args().skip(1);
     let port: u16 = args.next().unwrap().parse().unwrap();
     let dir = args.next().unwrap();

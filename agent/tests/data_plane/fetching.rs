@@ -1,0 +1,101 @@
+//! Fetch: errors, long polls, sessions, memory.
+
+use siltstone_kafka::{ErrorCode, fetch};
+
+use crate::kit::{Server, batch, fetch_from};
+
+#[tokio::test]
+async fn a_long_poll_is_woken_by_what_is_produced() {
+    let server = Server::start().await;
+    let topic = server.topic("t", &[]).await;
+    let mut reader = server.client().await;
+    let mut writer = server.client().await;
+    let request = fetch::Request { max_wait_ms: 60_000, ..fetch_from(&topic, &[(0, 0), (1, 0)]) };
+    reader.send(12, &request).await;
+    writer.produce("t", batch(&[b"a"])).await;
+    let (_, response) = reader.receive::<fetch::Request>(12).await;
+    let partitions = &response.responses[0].partitions;
+    assert_eq!(partitions[0].high_watermark, 1);
+    assert!(!partitions[0].records.as_ref().unwrap().is_empty());
+    assert!(partitions[1].records.as_ref().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_says_why() {
+    let server = Server::start().await;
+    let topic = server.topic("t", &[]).await;
+    let mut client = server.client().await;
+    client.produce("t", batch(&[b"a"])).await;
+    let code = |response: fetch::Response| response.responses[0].partitions[0].error_code;
+    let beyond = client.fetch(12, &fetch_from(&topic, &[(0, 2)])).await;
+    assert_eq!(code(beyond), ErrorCode::OffsetOutOfRange.code());
+    let missing = client.fetch(12, &fetch_from(&topic, &[(5, 0)])).await;
+    assert_eq!(code(missing), ErrorCode::UnknownTopicOrPartition.code());
+    let mut unknown = fetch_from(&topic, &[(0, 0)]);
+    unknown.topics[0].topic_id = siltstone_log::TopicId(99).uuid();
+    assert_eq!(code(client.fetch(13, &unknown).await), ErrorCode::UnknownTopicId.code());
+    let mut newer = fetch_from(&topic, &[(0, 0)]);
+    newer.topics[0].partitions[0].current_leader_epoch = 1;
+    assert_eq!(code(client.fetch(12, &newer).await), ErrorCode::UnknownLeaderEpoch.code());
+}
+
+#[tokio::test]
+async fn a_session_answers_only_what_changed() {
+    let server = Server::start().await;
+    let topic = server.topic("t", &[]).await;
+    for version in [7, 12, 13, 18] {
+        let mut client = server.client().await;
+        let mut request = fetch_from(&topic, &[(0, 0), (1, 0)]);
+        request.session_epoch = 0;
+        let full = client.fetch(version, &request).await;
+        assert_ne!(full.session_id, 0);
+        assert_eq!(full.responses[0].partitions.len(), 2);
+        let next = |session_epoch| fetch::Request {
+            session_id: full.session_id,
+            session_epoch,
+            topics: Vec::new(),
+            ..request.clone()
+        };
+        client.produce("t", batch(&[b"a"])).await;
+        let changed = client.fetch(version, &next(1)).await;
+        assert_eq!(changed.session_id, full.session_id);
+        let told: Vec<i32> =
+            changed.responses.iter().flat_map(|t| &t.partitions).map(|p| p.partition_index).collect();
+        assert_eq!(told, [0], "version {version}");
+        let again = client.fetch(version, &next(1)).await;
+        assert_eq!(again.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
+        let mut moved = next(2);
+        moved.topics = fetch_from(&topic, &[(0, changed.responses[0].partitions[0].high_watermark)]).topics;
+        assert!(client.fetch(version, &moved).await.responses.is_empty(), "nothing new");
+        let gone = fetch::Request { session_id: full.session_id ^ 1, ..next(3) };
+        let gone = client.fetch(version, &gone).await;
+        assert_eq!(gone.error_code, ErrorCode::FetchSessionIdNotFound.code());
+    }
+}
+
+#[tokio::test]
+async fn consumers_that_do_not_read_leave_memory_for_others() {
+    let server = Server::with_answers(4 << 20).await;
+    let topic = server.topic("t", &[]).await;
+    let mut client = server.client().await;
+    for _ in 0..8 {
+        client.produce("t", batch(&[&vec![7; 500_000]])).await;
+    }
+    let request = fetch_from(&topic, &[(0, 0)]);
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let mut consumer = server.client().await;
+        // Their answers fill the sockets' buffers, and then wait.
+        for _ in 0..16 {
+            consumer.send(12, &request).await;
+        }
+        stalled.push(consumer);
+    }
+    client.produce("t", batch(&[b"still taken"])).await;
+    for mut consumer in stalled {
+        for _ in 0..16 {
+            let (_, response) = consumer.receive::<fetch::Request>(12).await;
+            assert!(!response.responses[0].partitions[0].records.as_ref().unwrap().is_empty());
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The data plane as a client sees it: a server in this process, over stores in memory, spoken to in frames.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod bad_input;
+mod connections;
+mod fetching;
+mod kit;
+mod producing;
+mod versions;
