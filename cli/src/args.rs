@@ -1,0 +1,175 @@
+//! The command line: what can be written, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{bench, consume, inspect, produce, topic};
+use crate::settings::Flags;
+use crate::settings::value::HostPort;
+
+/// A Kafka-compatible log that keeps its data in object storage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "siltstone",
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a server: everything in one process, on a local directory and an object store.
+    Standalone(ServerArgs),
+    /// Create, list, describe, alter and delete topics.
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Write lines from standard input to a topic.
+    #[command(visible_alias = "p")]
+    Produce(produce::ProduceArgs),
+    /// Read records of a topic.
+    #[command(visible_alias = "c")]
+    Consume(consume::ConsumeArgs),
+    /// Measure throughput and latency of any Kafka-compatible server.
+    Bench(bench::BenchArgs),
+    /// Look inside a segment, or inside a shard of a stopped server.
+    #[command(subcommand)]
+    Inspect(inspect::InspectCommand),
+    /// Print a server's settings as they hold, and where each came from.
+    Config(ServerArgs),
+    /// Print the version.
+    Version,
+}
+
+/// Where the server is.
+#[derive(Debug, Clone, Args)]
+pub struct ServerAddress {
+    /// Where to find the cluster; several addresses with commas.
+    #[arg(
+        short,
+        long,
+        env = "SILTSTONE_BOOTSTRAP",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9092"
+    )]
+    #[arg(alias = "kafka", global = true)]
+    pub bootstrap: String,
+}
+
+impl ServerAddress {
+    /// A client that begins there.
+    pub fn client(&self) -> crate::client::Client {
+        crate::client::Client::new(&self.bootstrap, "siltstone")
+    }
+}
+
+/// Settings of a server that have flags of their own.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerArgs {
+    /// Directory of the metadata, and of the objects unless --store says otherwise.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// The object store: file:///dir, s3://bucket/prefix, gs://, az://, memory://.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// Where Kafka clients connect. Default: 127.0.0.1:9092.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<HostPort>,
+    /// Where metrics and health are served. Default: 127.0.0.1:9644.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<HostPort>,
+    /// A TOML file of settings. Default: SILTSTONE_CONFIG, then ./siltstone.toml if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any setting, as in flush.bytes=16MiB. May be repeated; `siltstone config` lists them.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
+}
+
+impl ServerArgs {
+    /// As the settings take them.
+    pub fn flags(&self) -> Flags {
+        let named = [
+            ("--data", "data", self.data.clone()),
+            ("--store", "store.url", self.store.clone()),
+            ("--kafka", "listen.kafka", self.kafka.as_ref().map(HostPort::to_string)),
+            ("--http", "listen.http", self.http.as_ref().map(HostPort::to_string)),
+        ];
+        let own = named
+            .into_iter()
+            .filter_map(|(flag, name, value)| Some((flag.to_owned(), name.to_owned(), value?)));
+        let set = self.set.iter().map(|(name, value)| ("--set".to_owned(), name.clone(), value.clone()));
+        Flags { config: self.config.clone(), values: own.chain(set).collect() }
+    }
+}
+
+/// `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let cli = Cli::try_parse_from([
+            "siltstone",
+            "standalone",
+            "--data",
+            "/d",
+            "--kafka",
+            "0.0.0.0:1",
+            "--set",
+            "flush.bytes=1MiB",
+            "--set",
+            "kafka.num.partitions=3",
+        ]);
+        let Command::Standalone(args) = cli.unwrap().command else { panic!("another command") };
+        let flags = args.flags();
+        let names: Vec<(&str, &str)> =
+            flags.values.iter().map(|(_, n, v)| (n.as_str(), v.as_str())).collect();
+        let expected = [
+            ("data", "/d"),
+            ("listen.kafka", "0.0.0.0:1"),
+            ("flush.bytes", "1MiB"),
+            ("kafka.num.partitions", "3"),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for bad in [
+            &["siltstone"][..],
+            &["siltstone", "standalone", "--kafka", "9092"],
+            &["siltstone", "standalone", "--set", "nonsense"],
+            &["siltstone", "consume"],
+            &["siltstone", "consume", "t", "--exit", "--follow"],
+            &["siltstone", "consume", "t", "--from", "sometimes"],
+            &["siltstone", "produce", "t", "--json", "--key", "k"],
+            &["siltstone", "topic", "alter", "t"],
+        ] {
+            assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
+        }
+    }
+}

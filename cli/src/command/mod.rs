@@ -1,0 +1,9 @@
+//! One module for each command: its arguments, and what it does.
+
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod consume;
+pub(crate) mod inspect;
+pub(crate) mod produce;
+pub(crate) mod standalone;
+pub(crate) mod topic;

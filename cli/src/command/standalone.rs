@@ -1,0 +1,213 @@
+//! `siltstone standalone`: a whole server in one process.
+//!
+//! ```text
+//! settings ▸ metadata file ▸ object store ▸ listeners ▸ engine ▸ serve … registration over? a new engine, same listeners … stop
+//! ```
+//!
+//! It ends with status 0 after SIGTERM or SIGINT, with 1 and a sentence if it can't begin, and with 128 + the signal's number if a second
+//! signal asks for an end at once.
+
+mod ambient;
+mod greeting;
+mod listeners;
+mod place;
+mod signals;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use siltstone_agent::engine::{Engine, Foundations, StartError};
+use siltstone_agent::kafka::{self, Broker};
+use siltstone_agent::telemetry::{self, Metrics};
+use tokio::task::JoinSet;
+
+use crate::args::ServerArgs;
+use crate::failure::{Failure, Outcome};
+use crate::logs;
+use crate::settings::value::HostPort;
+use crate::settings::{Settings, load};
+use listeners::Listeners;
+pub(crate) use place::METADATA;
+use signals::Signals;
+
+/// Threads that may block at once, on the disk mostly.
+const BLOCKING_THREADS: usize = 32;
+/// Pause before a new engine is tried again.
+const RESTART: Duration = Duration::from_millis(200);
+const LONGEST_RESTART: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+pub(crate) fn run(args: &ServerArgs) -> Outcome {
+    let settings = load(&args.flags())?.settings;
+    logs::for_server(&settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(&settings))
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("siltstone")
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(serve(settings));
+    // Nothing is left that matters: the store closes with the last handle on it, in `serve`.
+    runtime.shutdown_timeout(RESTART);
+    outcome
+}
+
+fn workers(settings: &Settings) -> usize {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    if settings.workers == 0 { processors.max(2) } else { settings.workers }
+}
+
+async fn serve(settings: Settings) -> Outcome {
+    let mut signals = Signals::new()?;
+    let metrics = Metrics::install().map_err(|error| Failure::new(error.to_string()))?;
+    let store = place::metadata(&settings)?;
+    let objects = place::objects(&settings).await?;
+    let listeners = Listeners::bind(&settings)?;
+    let foundations = Foundations { store, objects, ambient: ambient::of_process() };
+    let advertised = settings.advertised(&listeners.kafka_address);
+    let server = Server { settings, foundations, listeners, advertised, state: Arc::default() };
+    let mut watchers = JoinSet::new();
+    let http = server.listeners.http()?;
+    let state = server.state.clone();
+    watchers.spawn(metrics.clone().upkeep());
+    watchers.spawn(telemetry::serve(http, metrics, Arc::new(move || state.trouble())));
+    let outcome = server.run(&mut signals).await;
+    watchers.shutdown().await;
+    outcome
+}
+
+/// What `/ready` goes by.
+#[derive(Debug, Default)]
+struct State {
+    engine: Mutex<Option<Arc<Engine>>>,
+    stopping: AtomicBool,
+}
+
+impl State {
+    fn set(&self, engine: Option<Arc<Engine>>) {
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    fn trouble(&self) -> Option<String> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Some("stopping".to_owned());
+        }
+        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        engine.map_or_else(|| Some("starting".to_owned()), |engine| engine.trouble())
+    }
+}
+
+struct Server {
+    settings: Settings,
+    foundations: Foundations,
+    listeners: Listeners,
+    advertised: HostPort,
+    state: Arc<State>,
+}
+
+/// How an engine's life ended.
+enum Life {
+    /// A signal came.
+    Stopped,
+    /// Its registration is over: others took it for dead, or the metadata was not to be had for long.
+    Over,
+}
+
+impl Server {
+    /// Serves, under one registration after the other, until a signal comes.
+    async fn run(self, signals: &mut Signals) -> Outcome {
+        let mut first = true;
+        loop {
+            let engine = tokio::select! {
+                biased;
+                _ = signals.next() => return Ok(()),
+                engine = self.begin(first) => engine?,
+            };
+            if first {
+                greeting::print(&self.settings, &self.listeners, &self.advertised, &self.foundations)?;
+            }
+            first = false;
+            let name = format!("{:?}", engine.registration().id);
+            tracing::info!(registration = name, advertised = %self.advertised, "serving");
+            match self.live(engine, signals).await? {
+                Life::Stopped => return Ok(()),
+                Life::Over => {
+                    tracing::warn!(registration = name, "the registration is over: a new one begins")
+                }
+            }
+        }
+    }
+
+    /// A new engine. Only the first one may fail: later the stores are known to be right, and come back.
+    async fn begin(&self, first: bool) -> Result<Arc<Engine>, Failure> {
+        let mut pause = RESTART;
+        loop {
+            let error: StartError =
+                match Engine::start(self.foundations.clone(), self.settings.engine(&self.advertised)).await {
+                    Ok(engine) => return Ok(engine),
+                    Err(error) => error,
+                };
+            if first {
+                return Err(Failure::new(format!("the server can't start: {error}")));
+            }
+            tracing::error!(%error, "no new engine yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_RESTART);
+        }
+    }
+
+    async fn live(&self, engine: Arc<Engine>, signals: &mut Signals) -> Result<Life, Failure> {
+        let fixed = self.settings.fixed(&self.listeners.kafka_address, &self.advertised);
+        let broker = Broker::with_memory(engine.clone(), fixed, self.settings.answer_bytes.bytes());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = async {
+            // A dropped sender means the same.
+            let _ = stopped.await;
+        };
+        let mut server = JoinSet::new();
+        server.spawn(kafka::run(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
+        self.state.set(Some(engine.clone()));
+        let life = tokio::select! {
+            biased;
+            _ = signals.next() => Life::Stopped,
+            () = engine.ended() => Life::Over,
+        };
+        self.state.set(None);
+        match life {
+            Life::Over => {
+                // Nothing that still waits can be answered better than by a closed connection.
+                server.shutdown().await;
+                engine.stop(Duration::ZERO).await;
+            }
+            Life::Stopped => {
+                self.state.stopping.store(true, Ordering::Relaxed);
+                tokio::select! {
+                    biased;
+                    () = self.stop(stop, &mut server, &engine) => {}
+                    number = signals.next() => signals::end_at_once(number),
+                }
+            }
+        }
+        Ok(life)
+    }
+
+    /// Takes no more, flushes, answers, ends the registration.
+    async fn stop(
+        &self,
+        stop: tokio::sync::oneshot::Sender<()>,
+        server: &mut JoinSet<()>,
+        engine: &Arc<Engine>,
+    ) {
+        let patience = self.settings.shutdown_timeout;
+        tracing::info!("stopping: flushing and answering what is under way");
+        self.listeners.close();
+        drop(stop);
+        let clean = async { while server.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, clean).await.is_err() {
+            server.shutdown().await;
+        }
+        engine.stop(patience).await;
+        tracing::info!("stopped");
+    }
+}

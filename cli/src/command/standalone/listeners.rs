@@ -1,0 +1,76 @@
+//! The two listening sockets. They outlive engines: while one engine follows another, connections wait.
+
+use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::settings::value::HostPort;
+
+/// Watchers that may wait to be accepted.
+const HTTP_BACKLOG: u32 = 64;
+
+/// The sockets, bound.
+pub(super) struct Listeners {
+    /// `None` once closed.
+    kafka: Mutex<Option<StdListener>>,
+    http: StdListener,
+    /// Where Kafka clients connect.
+    pub(super) kafka_address: HostPort,
+    /// Where metrics are.
+    pub(super) http_address: HostPort,
+}
+
+impl Listeners {
+    pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
+        let (kafka, kafka_address) =
+            bind("listen.kafka", "--kafka", &settings.listen_kafka, settings.backlog())?;
+        let (http, http_address) = bind("listen.http", "--http", &settings.listen_http, HTTP_BACKLOG)?;
+        Ok(Listeners { kafka: Mutex::new(Some(kafka)), http, kafka_address, http_address })
+    }
+
+    /// The Kafka listener, for one engine's life.
+    pub(super) fn kafka(&self) -> Result<TcpListener, Failure> {
+        let kafka = self.kafka.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = kafka.as_ref().ok_or_else(|| Failure::new("the listener is closed"))?;
+        Ok(TcpListener::from_std(listener.try_clone()?)?)
+    }
+
+    /// The listener for metrics.
+    pub(super) fn http(&self) -> Result<TcpListener, Failure> {
+        Ok(TcpListener::from_std(self.http.try_clone()?)?)
+    }
+
+    /// Refuses new Kafka clients, as soon as the engine's listener is gone, too.
+    pub(super) fn close(&self) {
+        self.kafka.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn bind(
+    setting: &str,
+    flag: &str,
+    wanted: &HostPort,
+    backlog: u32,
+) -> Result<(StdListener, HostPort), Failure> {
+    let failed = |why: String| {
+        Failure::new(format!(
+            "can't listen on {wanted} ({setting}): {why}; choose another address with {flag}"
+        ))
+    };
+    let address = wanted.pair().to_socket_addrs().map_err(|error| failed(error.to_string()))?.next();
+    let address = address.ok_or_else(|| failed("the name has no address".to_owned()))?;
+    let listener = listen(address, backlog).map_err(|error| failed(error.to_string()))?;
+    let bound = listener.local_addr().map_err(|error| failed(error.to_string()))?;
+    Ok((listener, bound.into()))
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<StdListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of a server that has just ended must not keep the next one from starting.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)?.into_std()
+}

@@ -1,0 +1,44 @@
+//! Where a server keeps things: the metadata's file, and the object store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siltstone_objects::{Environment, Objects};
+use siltstone_store::Store;
+use siltstone_store::redb::{OpenError, RedbStore};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The file of the metadata in the data directory.
+pub(crate) const METADATA: &str = "metadata.redb";
+/// How long the object store may take to answer at start.
+const CHECK: Duration = Duration::from_secs(20);
+
+/// Opens the metadata in the data directory, which is made if it is not there.
+pub(super) fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    let data = Path::new(&settings.data);
+    std::fs::create_dir_all(data)
+        .map_err(|error| Failure::new(format!("the directory {} can't be made: {error}", data.display())))?;
+    let store = RedbStore::open(data.join(METADATA), settings.metadata()).map_err(|error| match error {
+        OpenError::InUse { .. } => Failure::new(format!(
+            "another server runs on {}: stop it, or choose another directory with --data",
+            data.display()
+        )),
+        other => Failure::new(other.to_string()),
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// Opens the object store, and asks it for a sign of life if it is across a network.
+pub(super) async fn objects(settings: &Settings) -> Result<Objects, Failure> {
+    let options = settings.objects();
+    let objects = Objects::open(&settings.store_url, &options, &Environment::of_process(), rand::random());
+    let objects = objects.map_err(|error| Failure::new(error.to_string()))?;
+    if settings.store_check && !settings.store_is_local() {
+        objects.check(Instant::now() + CHECK).await.map_err(|error| Failure::new(error.to_string()))?;
+    }
+    Ok(objects)
+}

@@ -1,0 +1,168 @@
+//! Settings as the parts of the system take them.
+
+use std::time::Duration;
+
+use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::kafka::ServerLimits;
+use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
+use siltstone_metadata::checkpoint::CheckpointSettings;
+use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
+
+use super::resolve::is_local;
+use super::table::Settings;
+use super::value::{Compress, HostPort};
+
+impl Settings {
+    /// Whether the object store is on this machine.
+    pub fn store_is_local(&self) -> bool {
+        is_local(&self.store_url)
+    }
+
+    /// Options of the object store.
+    pub fn objects(&self) -> Options {
+        objects(self)
+    }
+
+    /// Options of the embedded metadata store.
+    pub fn metadata(&self) -> siltstone_store::redb::Options {
+        siltstone_store::redb::Options { cache_bytes: self.metadata_cache.bytes(), ..Default::default() }
+    }
+
+    /// What clients are told to connect to, given where the listener is bound.
+    pub fn advertised(&self, bound: &HostPort) -> HostPort {
+        match &self.advertised {
+            Some(advertised) => advertised.clone(),
+            None if self.listen_kafka.is_any() => HostPort { host: machine(), port: bound.port },
+            None => HostPort { host: self.listen_kafka.host.clone(), port: bound.port },
+        }
+    }
+
+    /// Kafka's broker configs that this server's settings fix, facts included.
+    pub fn fixed(&self, bound: &HostPort, advertised: &HostPort) -> Overrides {
+        let mut fixed = self.kafka.clone();
+        let facts = [
+            ("node.id", self.node_id.to_string()),
+            ("broker.id", self.node_id.to_string()),
+            ("listeners", format!("PLAINTEXT://{bound}")),
+            ("advertised.listeners", format!("PLAINTEXT://{advertised}")),
+        ];
+        fixed.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+        if !self.zone.is_empty() {
+            fixed.insert("broker.rack".to_owned(), self.zone.clone());
+        }
+        fixed
+    }
+
+    /// The engine of a server that is alone on its metadata.
+    pub fn engine(&self, advertised: &HostPort) -> EngineSettings {
+        EngineSettings {
+            node: self.node_id,
+            zone: self.zone.clone(),
+            host: advertised.host.clone(),
+            port: advertised.port,
+            shards: self.shards,
+            write: self.write(),
+            cache_bytes: self.cache_bytes.0,
+            page_bytes: self.page_bytes.0,
+            checkpoint: self.checkpoint(),
+            lease: self.lease,
+            exclusive: true,
+        }
+    }
+
+    /// Bounds of the Kafka listener.
+    pub fn limits(&self) -> ServerLimits {
+        ServerLimits {
+            max_connections: self.max_connections,
+            in_flight: self.in_flight,
+            request_bytes: self.request_bytes.bytes(),
+            stall: self.stall,
+            write: self.write_stall,
+            grace: self.shutdown_timeout,
+        }
+    }
+
+    /// Connections that may wait to be accepted.
+    pub fn backlog(&self) -> u32 {
+        self.broker_config().socket_listen_backlog.clamp(128, 65_535)
+    }
+
+    /// Kafka's broker configs as these settings fix them.
+    fn broker_config(&self) -> BrokerConfig {
+        let none = Overrides::new();
+        BrokerConfig::resolve(BrokerLayers { broker: &none, cluster: &none, fixed: &self.kafka })
+    }
+
+    fn write(&self) -> WriteSettings {
+        let compression = match self.compression {
+            Compress::Off => BlockCompression::Off,
+            Compress::Auto => {
+                BlockCompression::Auto { level: i32::try_from(self.compression_level).unwrap_or(1) }
+            }
+        };
+        WriteSettings {
+            policy: PolicySettings {
+                flush_bytes: self.flush_bytes.bytes(),
+                flush_interval: self.flush_interval,
+                inline_bytes: self.inline_bytes.bytes(),
+                inline_bytes_per_second: self.inline_bytes_per_second.0 as f64,
+                puts_per_second: self.puts_per_second,
+                quiet: self.flush_quiet,
+                max_uploads: self.max_uploads,
+                few_uploads: self.few_uploads,
+            },
+            compression,
+            buffer_bytes: self.buffer_bytes.bytes(),
+            upload_timeout: self.upload_timeout,
+        }
+    }
+
+    fn checkpoint(&self) -> CheckpointSettings {
+        let expiration = self.broker_config().transactions.producer_id_expiration_ms;
+        CheckpointSettings {
+            interval: self.checkpoint_interval,
+            floor_lag: self.floor_lag,
+            lease: self.checkpoint_lease,
+            producer_expiration: Duration::from_millis(expiration),
+        }
+    }
+}
+
+/// This machine's name, as its clients may know it.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+pub(super) fn objects(settings: &Settings) -> Options {
+    let defaults = Requests::default();
+    let hedge = |bounds: Option<Hedge>| bounds.filter(|_| settings.hedge);
+    let credentials = settings.access_key_id.clone().map(|access_key_id| Credentials {
+        access_key_id,
+        secret_access_key: settings.secret_access_key.clone().unwrap_or_else(|| Secret::new("")),
+        session_token: settings.session_token.clone(),
+    });
+    Options {
+        endpoint: settings.endpoint.clone(),
+        region: settings.region.clone(),
+        credentials,
+        profile: settings.profile.clone(),
+        google_service_account: settings.google_service_account.clone().map(Into::into),
+        anonymous: settings.anonymous,
+        allow_http: settings.allow_http,
+        virtual_host: settings.virtual_host,
+        unsigned_payload: settings.unsigned_payload,
+        requests: Requests {
+            max_puts: settings.max_puts,
+            max_gets: settings.max_gets,
+            timeout: settings.store_timeout,
+            connect_timeout: settings.connect_timeout,
+            backoff_first: settings.backoff_first,
+            backoff_max: settings.backoff_max,
+            hedge_put: hedge(defaults.hedge_put),
+            hedge_get: hedge(defaults.hedge_get),
+        },
+    }
+}
