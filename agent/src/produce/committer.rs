@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{PartitionId, RegistrationId, ShardId};
+use siltstone_log::{Entry, PartitionId, RegistrationId, ShardId};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::Followers;
 use siltstone_metadata::keys::{cluster, registration};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Store, Version};
@@ -72,6 +73,7 @@ impl CommitQueue {
         queue.retain_mut(|queued| {
             let free =
                 partitions.is_disjoint(&queued.partitions) && connections.is_disjoint(&queued.connections);
+            let free = free || bugs::on(Bug::DropOrder);
             if free && let Some(ready) = queued.ready.take() {
                 taken.push(ready);
                 return false;
@@ -154,7 +156,7 @@ impl Committer {
     }
 
     /// Sends until the result is known.
-    async fn send(&self, mutations: Vec<Mutation>, known: &mut Option<(Version, Instant)>) -> Sent {
+    async fn send(&self, mut mutations: Vec<Mutation>, known: &mut Option<(Version, Instant)>) -> Sent {
         let mut retry = RETRY_FIRST;
         // Once a try may have landed, "not applied" of a later one no longer means that nothing was.
         let mut may_have_landed = false;
@@ -172,10 +174,7 @@ impl Committer {
             };
             let commit = Commit {
                 read_version: Some(version),
-                reads: vec![
-                    KeyRange::key(registration::key(self.registration)),
-                    KeyRange::key(cluster::key()),
-                ],
+                reads: self.reads(),
                 mutations: mutations.clone(),
                 ..Commit::default()
             };
@@ -189,7 +188,13 @@ impl Committer {
                     return Sent::Refused(WriteError::Metadata(why));
                 }
                 Err(CommitError::Conflict | CommitError::TooOld) => *known = None,
+                Err(CommitError::Unknown(why)) if bugs::on(Bug::UnknownIsFailure) => {
+                    return Sent::Refused(WriteError::Metadata(why));
+                }
                 Err(CommitError::Unknown(why)) => {
+                    if bugs::on(Bug::RetryUnderNewCounters) {
+                        renumber(&mut mutations);
+                    }
                     tracing::debug!(%why, "commit unknown: it is sent again");
                     may_have_landed = true;
                     *known = None;
@@ -202,6 +207,15 @@ impl Committer {
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MOST);
         }
+    }
+
+    /// What must stand for a commit to count.
+    fn reads(&self) -> Vec<KeyRange> {
+        let mut reads = vec![KeyRange::key(cluster::key())];
+        if !bugs::on(Bug::CommitWithoutRegistration) {
+            reads.push(KeyRange::key(registration::key(self.registration)));
+        }
+        reads
     }
 
     /// The registration is over and a try may have landed before: the fold says what is in the logs, and answers. Entries that it does not
@@ -223,10 +237,23 @@ impl Committer {
             return Ok(Some(*version));
         }
         let snapshot = self.store.snapshot().await?;
-        if snapshot.get(&registration::key(self.registration)).await?.is_none() {
+        let over = snapshot.get(&registration::key(self.registration)).await?.is_none();
+        if over && !bugs::on(Bug::CommitWithoutRegistration) {
             return Ok(None);
         }
         *known = Some((snapshot.version(), Instant::now()));
         Ok(Some(snapshot.version()))
+    }
+}
+
+/// What [`Bug::RetryUnderNewCounters`] does.
+fn renumber(mutations: &mut [Mutation]) {
+    for mutation in mutations {
+        if let Mutation::SetVersionstampedKey { value, .. } = mutation
+            && let Ok(Entry::Append(mut append)) = Entry::decode(value)
+        {
+            append.counter += 1;
+            *value = Entry::Append(append).encode().into();
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use siltstone_log::ShardId;
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Outcomes, OwnOutcome};
 use siltstone_metadata::level::Level;
 use siltstone_metadata::shard::Effect;
@@ -112,6 +113,7 @@ impl Outcomes for Pending {
         let keys: Vec<_> = sent.range((shard, 0)..=(shard, passed)).map(|(key, _)| *key).collect();
         let lost: Vec<Sent> = keys.into_iter().filter_map(|key| sent.remove(&key)).collect();
         drop(sent);
-        lost.into_iter().for_each(|sent| fail(sent, &WriteError::Lost));
+        let error = if bugs::on(Bug::LostIsFailure) { WriteError::Ended } else { WriteError::Lost };
+        lost.into_iter().for_each(|sent| fail(sent, &error));
     }
 }

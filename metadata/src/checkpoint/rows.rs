@@ -11,6 +11,7 @@ use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot};
 use tokio::time::Instant;
 
 use super::{Candidate, CheckpointError, Checkpointer};
+use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
 use crate::follow::row as read_row;
 use crate::keys::{extent_chunk, partition_row, parts};
@@ -61,7 +62,8 @@ impl Checkpointer {
             topics: dirty.topics.keys().copied().collect(),
         });
         let Some(work) = work else { return Ok(None) };
-        for group in work.partitions.chunks(GROUP) {
+        let partitions = if bugs::on(Bug::FloorBeforeRows) { &[][..] } else { &work.partitions };
+        for group in partitions.chunks(GROUP) {
             if self.write_group(held, group).await? {
                 self.last_beat = Some(Instant::now());
             }
@@ -95,7 +97,10 @@ impl Checkpointer {
             {
                 self.add(held, &mut batch, snapshot.as_ref(), copied).await?;
             }
-            let Batch { reads, mutations, done, .. } = batch;
+            let Batch { mut reads, mutations, done, .. } = batch;
+            if bugs::on(Bug::UnfencedCheckpoint) {
+                reads.clear();
+            }
             let commit =
                 Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
             self.store.0.commit(commit).await?;
@@ -118,7 +123,7 @@ impl Checkpointer {
         let prefix = partition_row::prefix(shard, id);
         batch.reads.push(parts::range(&prefix));
         let old = old.unwrap_or_default();
-        if old.horizon >= row.horizon {
+        if old.horizon >= row.horizon && !bugs::on(Bug::UnfencedCheckpoint) {
             batch.done.push(id);
             return Ok(());
         }
@@ -126,6 +131,12 @@ impl Checkpointer {
         let mut new: Vec<Extent> =
             extents.iter().filter(|held| held.position > old.horizon).map(|held| held.extent).collect();
         row.last_chunk = old.last_chunk;
+        if bugs::on(Bug::RowsWithoutExtents) {
+            new.clear();
+        }
+        if bugs::on(Bug::RowWithoutLogStart) {
+            row.log_start = 0;
+        }
         // More than a transaction takes goes ahead in transactions of its own: nobody looks there before the row says so.
         while new.len() > EXTENTS_PER_COMMIT {
             let ahead: Vec<Extent> = new.drain(..EXTENTS_PER_COMMIT).collect();

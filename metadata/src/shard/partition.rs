@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use siltstone_log::{BatchMeta, Block, Expired, Extent, PartitionRow, Position, SegmentPlace, mix64};
 
 use super::producer::{self, Verdict};
+use crate::bugs::{self, Bug};
 
 /// An extent that the fold holds, until the floor has passed it and its row is the place to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,12 @@ impl PartitionState {
             }
             open = appended;
             start += batch.bytes;
+            let verdict = match verdict {
+                Some(Verdict::Duplicate { .. }) if bugs::on(Bug::DuplicateAtEnd) => {
+                    Some(Verdict::Duplicate { base_offset })
+                }
+                verdict => verdict,
+            };
             verdicts.push(verdict.unwrap_or(Verdict::Appended { base_offset }));
         }
         verdicts

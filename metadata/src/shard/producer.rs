@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use siltstone_log::{ProducerMeta, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 
+use crate::bugs::{self, Bug};
+
 /// Most producers that one partition remembers; over it the one that has been idle longest is forgotten. Part of the fold: never changes
 /// without a feature level.
 pub(super) const MAX_PRODUCERS: usize = 20_000;
@@ -86,7 +88,8 @@ pub(super) fn remember(
         known.batches.clear();
     }
     known.last_used = known.last_used.max(at);
-    if known.batches.len() == SEQUENCE_WINDOW {
+    let window = SEQUENCE_WINDOW - usize::from(bugs::on(Bug::SequenceWindowShort));
+    if known.batches.len() == window {
         known.batches.remove(0);
     }
     known.batches.push(SequenceRow { first: batch.first_sequence, records, base_offset });

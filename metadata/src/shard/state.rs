@@ -8,6 +8,7 @@ use siltstone_log::{
 
 use super::partition::PartitionState;
 use super::producer::Verdict;
+use crate::bugs::{self, Bug};
 
 /// The lowest feature level that this program can fold.
 pub const MIN_LEVEL: u32 = 1;
@@ -152,7 +153,7 @@ impl ShardState {
 
     fn append(&mut self, position: Position, append: &Append) -> Applied {
         let last = self.head.counters.get(&append.registration).copied().unwrap_or(0);
-        if append.counter != last + 1 {
+        if append.counter != last + 1 && !bugs::on(Bug::IgnoreCounters) {
             return Applied { effect: Effect::Void, touched: Vec::new() };
         }
         self.head.counters.insert(append.registration, append.counter);

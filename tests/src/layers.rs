@@ -1,0 +1,1 @@
+//! The check of the layers; see `tests/layers.rs`.

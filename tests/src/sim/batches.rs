@@ -1,0 +1,81 @@
+//! Batches that clients send: each different from every other, so that its bytes say which it is.
+
+use bytes::Bytes;
+use siltstone_agent::produce::{NewBatch, Placement};
+use siltstone_log::{BatchMeta, PartitionId, ProducerMeta};
+use siltstone_records::{BatchBuilder, HEADER_LEN, Header, NewRecord, Producer, Scratch};
+
+/// What a batch is known by: its CRC and its length.
+pub(super) type BatchId = (u32, u32);
+
+/// A batch that some client made.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) id: BatchId,
+    pub(super) bytes: Bytes,
+    pub(super) meta: BatchMeta,
+    pub(super) partition: PartitionId,
+    pub(super) placement: Placement,
+}
+
+/// What is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Never used before.
+    pub(super) number: u64,
+    pub(super) partition: PartitionId,
+    pub(super) records: u32,
+    pub(super) value_bytes: usize,
+    pub(super) timestamp: i64,
+    pub(super) producer: Option<ProducerMeta>,
+    pub(super) placement: Placement,
+}
+
+/// Makes a batch.
+pub(super) fn make(wanted: &Wanted) -> Made {
+    let mut builder = BatchBuilder::new();
+    if let Some(ProducerMeta { id, epoch, first_sequence }) = wanted.producer {
+        builder = builder.producer(Producer { id, epoch, base_sequence: first_sequence });
+    }
+    let value = vec![wanted.number as u8; wanted.value_bytes];
+    for record in 0..wanted.records {
+        let mut key = wanted.number.to_be_bytes().to_vec();
+        key.extend_from_slice(&record.to_be_bytes());
+        let timestamp = wanted.timestamp + i64::from(record);
+        let record = NewRecord { timestamp, key: Some(&key), value: Some(&value), headers: &[] };
+        assert!(builder.push(&record).is_ok(), "a small record fits");
+    }
+    let Ok(bytes) = builder.build(&mut Scratch::new()) else { unreachable!("a small batch can be built") };
+    let meta = BatchMeta {
+        bytes: bytes.len() as u32,
+        records: wanted.records,
+        max_timestamp: wanted.timestamp + i64::from(wanted.records) - 1,
+        producer: wanted.producer,
+        transactional: false,
+    };
+    let Some(id) = id_of(&bytes) else { unreachable!("a batch has a header") };
+    Made { id, bytes, meta, partition: wanted.partition, placement: wanted.placement }
+}
+
+impl Made {
+    /// As the write path wants it.
+    pub(super) fn batch(&self) -> NewBatch {
+        NewBatch {
+            partition: self.partition,
+            bytes: [self.bytes.clone(), Bytes::new()],
+            meta: self.meta,
+            compressed: false,
+            placement: self.placement,
+        }
+    }
+}
+
+/// The header at the head of `bytes`.
+pub(super) fn header(bytes: &[u8]) -> Option<Header> {
+    bytes.get(..HEADER_LEN)?.try_into().ok().map(Header::parse)
+}
+
+/// Which batch it is.
+pub(super) fn id_of(bytes: &[u8]) -> Option<BatchId> {
+    header(bytes).map(|header| (header.crc, bytes.len() as u32))
+}

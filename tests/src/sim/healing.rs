@@ -1,0 +1,138 @@
+//! The healing: faults end, and then all must be well.
+
+use std::time::Duration;
+
+use siltstone_agent::fetch::FetchError;
+use siltstone_agent::produce::WriteError;
+use siltstone_log::PartitionId;
+use siltstone_metadata::shard::Verdict;
+use tokio::time::sleep;
+
+use super::clients::{fetched, new_batch, send, spec};
+use super::invariants::s6::{self, Known};
+use super::invariants::{Violation, after_step, fail, s1};
+use super::nemesis;
+use super::world::World;
+
+const NAME: &str = "healing";
+/// Everything must have come to its end after so long without faults.
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
+/// One answer.
+const ANSWER: Duration = Duration::from_secs(8);
+const TRIES: usize = 20;
+
+/// Ends the storm. In half of the runs all agents start anew; in the others those that run must have come through.
+pub(super) fn begin(world: &World) {
+    world.event(format_args!("healing begins"));
+    world.storming.set(false);
+    nemesis::heal(world);
+    if world.seed.is_multiple_of(2) {
+        world.agents.iter().for_each(|agent| agent.crash(Duration::ZERO));
+    }
+}
+
+/// Nothing is owed to any client, and every record can be read through every agent.
+pub(super) async fn all_must_be_well(world: &World) {
+    let result = well(world).await;
+    world.check(result);
+    if world.violation().is_none() {
+        after_step(world);
+    }
+}
+
+async fn well(world: &World) -> Result<(), Violation> {
+    if let Some(violation) = world.violation() {
+        return Err(violation);
+    }
+    if world.clients_at_work.get() > 0 {
+        return fail(NAME, format!("{} clients still wait", world.clients_at_work.get()));
+    }
+    // Faults that were to end later may have been put back to calm twice: that does no harm.
+    nemesis::heal(world);
+    for agent in 0..world.agents.len() {
+        write_one(world, agent).await?;
+    }
+    for agent in 0..world.agents.len() {
+        for partition in world.partitions() {
+            read_all(world, agent, partition).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a batch through an agent. Whoever finds out by this that its registration is over may say so, and start anew.
+async fn write_one(world: &World, agent: usize) -> Result<(), Violation> {
+    let mut chance = world.chance(500 + agent as u64);
+    for _ in 0..TRIES {
+        let partition = world.some_partition(&mut chance);
+        let made = new_batch(world, &mut chance, agent, partition, None);
+        world.oracle.borrow_mut().promises.sent(&made);
+        let (connection, batch) = (world.number(), made.clone());
+        let outcomes =
+            ask(world, agent, async |engine| send(engine, connection, vec![batch.clone()]).await).await?;
+        world.event(format_args!("agent {agent}, last write: {outcomes:?}"));
+        match outcomes.as_deref() {
+            Ok([Ok(Verdict::Appended { base_offset })]) => {
+                return s1::acknowledged(&mut world.oracle.borrow_mut(), &made, *base_offset);
+            }
+            Ok([Err(WriteError::Ended | WriteError::Lost)]) | Err(_) => {
+                sleep(Duration::from_millis(200)).await
+            }
+            other => return fail(NAME, format!("agent {agent} answers a write with {other:?}")),
+        }
+    }
+    fail(NAME, format!("agent {agent} takes no writes"))
+}
+
+/// Reads a partition from its beginning to its end.
+async fn read_all(world: &World, agent: usize, partition: PartitionId) -> Result<(), Violation> {
+    let asked = Known::now(&world.oracle.borrow(), partition);
+    let bounds = ask(world, agent, async |engine| engine.reader().fresh_bounds(partition).await).await?;
+    let bounds = bounds.map_err(|error| broken(agent, partition, &error))?;
+    s6::ends(&mut world.oracle.borrow_mut(), partition, asked, bounds)?;
+    let mut offset = bounds.log_start;
+    while offset < bounds.high_watermark {
+        let spec = spec(partition, offset, 30_000, Duration::ZERO);
+        let results = ask(world, agent, async |engine| engine.reader().fetch(&spec).await).await?;
+        let Some(result) = results.into_iter().next() else { return fail(NAME, "a fetch without an answer") };
+        if let Err(FetchError::OutOfRange { log_start, .. }) = &result.records
+            && *log_start > offset
+        {
+            // A trim whose result was unknown has landed.
+            fetched(world, asked, offset, &result)?;
+            offset = *log_start;
+            continue;
+        }
+        if let Err(error) = &result.records {
+            return Err(broken(agent, partition, error));
+        }
+        let read = fetched(world, asked, offset, &result)?;
+        if read.batches == 0 {
+            return fail(NAME, format!("agent {agent}: nothing of {partition:?} comes from {offset}"));
+        }
+        offset = read.next;
+    }
+    Ok(())
+}
+
+fn broken(agent: usize, partition: PartitionId, error: &dyn std::fmt::Display) -> Violation {
+    Violation { invariant: NAME, what: format!("agent {agent}: {partition:?}: {error}") }
+}
+
+/// Asks until an agent is there to answer.
+async fn ask<T>(
+    world: &World,
+    agent: usize,
+    question: impl AsyncFn(std::sync::Arc<siltstone_agent::engine::Engine>) -> T,
+) -> Result<T, Violation> {
+    for _ in 0..200 {
+        match world.agents[agent].call(ANSWER, &question).await {
+            Ok(answer) => return Ok(answer),
+            Err(super::agent::NoAnswer::Late) => {
+                return fail(NAME, format!("agent {agent} does not answer")).map(|()| unreachable!());
+            }
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+    fail(NAME, format!("agent {agent} does not start")).map(|()| unreachable!())
+}

@@ -1,0 +1,77 @@
+//! The invariants of the design's section 9: one file each. Some are checked after every step, some by the oracle at every entry of a log,
+//! some at every answer that a client gets.
+
+pub(super) mod s1;
+pub(super) mod s10;
+pub(super) mod s11;
+pub(super) mod s2;
+pub(super) mod s3;
+pub(super) mod s4;
+pub(super) mod s6;
+pub(super) mod s7;
+pub(super) mod s8;
+
+use std::fmt;
+
+use super::world::World;
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which: its name in the design, or what the healing asks for.
+    pub invariant: &'static str,
+    /// What was found.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// Fails with a violation.
+pub(super) fn fail(invariant: &'static str, what: impl fmt::Display) -> Result<(), Violation> {
+    Err(Violation { invariant, what: what.to_string() })
+}
+
+/// What the invariants remember between steps.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    s6: s6::Seen,
+    s7: s7::Seen,
+}
+
+/// Rows and segments are looked at every so many steps.
+const SLOW_EVERY: u64 = 8;
+
+/// Checks all that can be checked at any moment.
+pub(super) fn after_step(world: &World) {
+    let steps = {
+        let mut counts = world.counts.borrow_mut();
+        counts.steps += 1;
+        counts.faulty_steps += u64::from(world.faults_on.get() > 0);
+        counts.steps
+    };
+    world.check(all(world, steps % SLOW_EVERY == 0));
+}
+
+fn all(world: &World, slow: bool) -> Result<(), Violation> {
+    let mut oracle = world.oracle.borrow_mut();
+    oracle.catch_up()?;
+    let mut seen = world.seen.borrow_mut();
+    for (index, agent) in world.agents.iter().enumerate() {
+        let Some(engine) = agent.engine() else { continue };
+        s11::bounded(&engine)?;
+        let life = (index, agent.lives());
+        seen.s6.forward(life, &engine)?;
+        seen.s7.same_state(world, &oracle, life, &engine)?;
+    }
+    if slow {
+        seen.s7.rows(world, &oracle)?;
+        s8::kept(&oracle)?;
+    }
+    let mut counts = world.counts.borrow_mut();
+    (counts.entries, counts.voids) = oracle.entries;
+    Ok(())
+}

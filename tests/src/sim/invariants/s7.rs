@@ -1,0 +1,214 @@
+//! S7: folding the same entries gives the same state, on every agent, from any checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use siltstone_agent::engine::Engine;
+use siltstone_log::{Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, decode_extents};
+use siltstone_metadata::keys::{extent_chunk, partition_row, parts, shard_floor, shard_head};
+use siltstone_metadata::shard::{PartitionState, ShardState};
+use siltstone_store::{RangeLimit, Snapshot};
+
+use super::{Violation, fail};
+use crate::sim::oracle::{Oracle, ShardHistory, at_once, comparable};
+use crate::sim::world::World;
+
+const NAME: &str = "S7";
+
+/// What was compared last.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    positions: BTreeMap<(usize, usize), (u64, Position)>,
+    floors: BTreeMap<ShardId, Position>,
+    rows: BTreeMap<PartitionId, Bytes>,
+    horizons: BTreeMap<PartitionId, Position>,
+}
+
+/// A floor must trail: whoever looks as often as the oracle never misses an entry.
+pub(in crate::sim) fn floor_trails(shard: usize, seen: Position, floor: Position) -> Result<(), Violation> {
+    if floor > seen {
+        return fail(NAME, format!("the floor of shard {shard} passes entries that are a step old"));
+    }
+    Ok(())
+}
+
+/// An entry can't be read.
+pub(in crate::sim) fn unreadable(shard: usize, key: &[u8]) -> Violation {
+    Violation { invariant: NAME, what: format!("shard {shard} has an entry that can't be read: {key:?}") }
+}
+
+impl Seen {
+    /// An engine's shards must be what the oracle has at the same position.
+    pub(super) fn same_state(
+        &mut self,
+        world: &World,
+        oracle: &Oracle,
+        (place, life): (usize, u64),
+        engine: &Arc<Engine>,
+    ) -> Result<(), Violation> {
+        for (index, shard) in engine.followers().shards().iter().enumerate() {
+            let history = &oracle.shards[index];
+            let compared = shard.checkpoint_view(|state, _, floor| {
+                let now = (life, state.position());
+                let last = self.positions.insert((place, index), now);
+                if last == Some(now) {
+                    return Ok(());
+                }
+                let jumped = last.is_some_and(|(then, position)| then == life && position < floor);
+                world.count(|counts| {
+                    counts.states += 1;
+                    counts.reloads += u64::from(jumped);
+                });
+                compare(history, oracle, state)
+                    .map_err(|what| format!("agent {place}, shard {index}: {what}"))
+            });
+            if let Some(Err(what)) = compared {
+                return fail(NAME, what);
+            }
+            if compared.is_none()
+                && let Err(siltstone_metadata::follow::ShardError::Halted(why)) = shard.read(|_| ())
+            {
+                return fail(NAME, format!("agent {place}, shard {index} has halted: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Heads, floors and rows in the store must be what the oracle's fold had at their positions.
+    pub(super) fn rows(&mut self, world: &World, oracle: &Oracle) -> Result<(), Violation> {
+        let snapshot = oracle.store.peek();
+        for history in &oracle.shards {
+            let result = self.shard_rows(world, oracle, snapshot.as_ref(), history);
+            if let Err(what) = result {
+                return fail(NAME, format!("rows of shard {}: {what}", history.state.id().0));
+            }
+        }
+        Ok(())
+    }
+
+    fn shard_rows(
+        &mut self,
+        world: &World,
+        oracle: &Oracle,
+        snapshot: &dyn Snapshot,
+        history: &ShardHistory,
+    ) -> Result<(), String> {
+        let shard = history.state.id();
+        let floor = at_once(snapshot.get(&shard_floor::key(shard))).ok().flatten();
+        let floor = shard_floor::decode(floor.as_deref()).ok_or("the floor is no position")?;
+        let last = self.floors.insert(shard, floor).unwrap_or(Position::ZERO);
+        if floor < last {
+            return Err(format!("the floor moves back from {last:?} to {floor:?}"));
+        }
+        if floor > last {
+            world.count(|counts| counts.floors += 1);
+            let head = at_once(parts::get(snapshot, &shard_head::prefix(shard))).ok().flatten();
+            let head = head.and_then(|bytes| ShardHead::decode(&bytes).ok());
+            if head.as_ref() != history.head(floor) {
+                return Err(format!("the head at {floor:?} is {head:?}, not {:?}", history.head(floor)));
+            }
+        }
+        for id in history.state.partitions().keys() {
+            let row = at_once(parts::get(snapshot, &partition_row::prefix(shard, *id))).ok().flatten();
+            let horizon = self.row(world, oracle, snapshot, history, *id, row)?;
+            let missed = history
+                .changes
+                .get(id)
+                .and_then(|changes| changes.range(horizon..).find(|at| **at > horizon));
+            if let Some(missed) = missed.filter(|missed| **missed <= floor) {
+                return Err(format!(
+                    "{id:?} at {horizon:?} lacks {missed:?}, which is below the floor {floor:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a row if it is new. Returns its horizon.
+    fn row(
+        &mut self,
+        world: &World,
+        oracle: &Oracle,
+        snapshot: &dyn Snapshot,
+        history: &ShardHistory,
+        id: PartitionId,
+        row: Option<Bytes>,
+    ) -> Result<Position, String> {
+        let Some(bytes) = row else { return Ok(Position::ZERO) };
+        let known = self.horizons.get(&id).copied().unwrap_or(Position::ZERO);
+        if self.rows.get(&id) == Some(&bytes) {
+            return Ok(known);
+        }
+        world.count(|counts| counts.rows += 1);
+        let row = PartitionRow::decode(&bytes).map_err(|error| format!("row of {id:?}: {error}"))?;
+        if row.horizon < known {
+            return Err(format!("{id:?} moves back from {known:?} to {:?}", row.horizon));
+        }
+        let truth =
+            history.truth(id, row.horizon).ok_or_else(|| format!("{id:?} has a row before it exists"))?;
+        if comparable(&row) != **truth {
+            return Err(format!("the row of {id:?} is {row:?}, not {truth:?}"));
+        }
+        let shard = history.state.id();
+        let chunks =
+            at_once(snapshot.range(&extent_chunk::between(shard, id, 0, i64::MAX), RangeLimit::default()));
+        let chunks = chunks.map_err(|error| error.to_string())?;
+        let mut extents = Vec::new();
+        for (_, value) in &chunks.entries {
+            extents.extend(decode_extents(value).map_err(|error| error.to_string())?);
+        }
+        same_extents(oracle, id, &row, &extents)?;
+        self.horizons.insert(id, row.horizon);
+        self.rows.insert(id, bytes);
+        Ok(row.horizon)
+    }
+}
+
+/// The chunks must hold every extent from the row's log start to its end, and nothing that isn't so.
+fn same_extents(
+    oracle: &Oracle,
+    id: PartitionId,
+    row: &PartitionRow,
+    found: &[Extent],
+) -> Result<(), String> {
+    let log = oracle.log(id);
+    let live = |extent: &&Extent| extent.end() > row.log_start && extent.base < row.next;
+    let wanted: Vec<Extent> = log.extents.values().filter(live).copied().collect();
+    let there: Vec<Extent> = found.iter().filter(live).copied().collect();
+    if wanted == there {
+        return Ok(());
+    }
+    let ends = |list: &[Extent]| (list.first().map(|e| e.base), list.last().map(Extent::end), list.len());
+    Err(format!("extents of {id:?} (start, end, number) are {:?}, not {:?}", ends(&there), ends(&wanted)))
+}
+
+fn compare(history: &ShardHistory, oracle: &Oracle, state: &ShardState) -> Result<(), String> {
+    let at = state.position();
+    if at > history.state.position() {
+        return Err(format!("at {at:?}, which no log has"));
+    }
+    if Some(state.head()) != history.head(at) {
+        return Err(format!("the head is {:?}, not {:?}", state.head(), history.head(at)));
+    }
+    state.partitions().iter().try_for_each(|(id, partition)| {
+        let truth = history.truth(*id, at).ok_or_else(|| format!("{id:?} does not exist at {at:?}"))?;
+        if comparable(partition.row()) != **truth {
+            return Err(format!("{id:?} at {at:?} is {:?}, not {truth:?}", partition.row()));
+        }
+        compare_extents(oracle, *id, partition)
+    })
+}
+
+fn compare_extents(oracle: &Oracle, id: PartitionId, partition: &PartitionState) -> Result<(), String> {
+    let log = oracle.log(id);
+    let mut next = partition.first_held();
+    for held in partition.extents() {
+        let extent = held.extent;
+        if extent.base != next || log.extents.get(&extent.base) != Some(&extent) {
+            return Err(format!("{id:?} holds {extent:?}, not {:?}", log.extents.get(&next)));
+        }
+        next = extent.end();
+    }
+    if next == partition.next() { Ok(()) } else { Err(format!("{id:?} holds nothing from {next} on")) }
+}

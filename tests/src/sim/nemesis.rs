@@ -1,0 +1,161 @@
+//! What breaks things: faults of both stores, crashes, pauses, cuts, clocks that jump.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use siltstone_objects::testing;
+use siltstone_store::memory::{Chance, Faults};
+use tokio::time::sleep;
+
+use super::setup::{FLOOR_LAG, LEASE};
+use super::world::World;
+
+/// Breaks things until the storm is over.
+pub(super) async fn run(world: Rc<World>) {
+    let mut chance = world.chance(1);
+    world.agents.iter().for_each(|agent| agent.store.set_faults(calm()));
+    world.bucket.set(calm_bucket());
+    // Some runs are rough, some are quiet for long.
+    let pace = 150 + chance.below(1500);
+    loop {
+        sleep(Duration::from_millis(chance.below(pace))).await;
+        if !world.storming.get() {
+            return;
+        }
+        strike(&world, &mut chance);
+    }
+}
+
+fn strike(world: &Rc<World>, chance: &mut Chance) {
+    let index = chance.below(world.agents.len() as u64) as usize;
+    let lasting = Duration::from_millis(50 + chance.below(3000));
+    match chance.below(18) {
+        0..=2 => store(world, index, storm(chance), lasting),
+        3 => store(world, index, Faults::cut(), lasting),
+        4..=6 => bucket(world, chance, lasting),
+        7 | 8 => {
+            let down_for = Duration::from_millis(chance.below(2500));
+            world.event(format_args!("agent {index} crashes, for {down_for:?}"));
+            world.count(|counts| counts.crashes += 1);
+            world.agents[index].crash(down_for);
+        }
+        9 => stop(world, index, Duration::from_millis(chance.below(500))),
+        10 => pause(world, index, Duration::from_millis(chance.below(1000))),
+        // Longer than a lease, and now and then so long that the floor moves on meanwhile.
+        11 => pause(world, index, LEASE + Duration::from_millis(chance.below(2000))),
+        12 => pause(world, index, LEASE + FLOOR_LAG * 2 + Duration::from_millis(chance.below(3000))),
+        // Commits whose result is unknown, and then silence.
+        13..=16 => {
+            store(world, index, unknown_commits(), Duration::from_millis(400));
+            let lasting = LEASE + FLOOR_LAG * 2 + Duration::from_millis(chance.below(4000));
+            let world = world.clone();
+            let after = Duration::from_millis(chance.below(400));
+            tokio::task::spawn_local(async move {
+                sleep(after).await;
+                pause(&world, index, lasting);
+            });
+        }
+        _ => {
+            let by = chance.below(120_000) as i64 - 60_000;
+            world.event(format_args!("the clock of agent {index} jumps by {by} ms"));
+            world.agents[index].clock.jump(by);
+        }
+    }
+}
+
+/// Runs `undo` after a while, whether or not the storm still goes on.
+fn later(world: &Rc<World>, after: Duration, undo: impl FnOnce(&World) + 'static) {
+    world.faults_on.set(world.faults_on.get() + 1);
+    let world = world.clone();
+    tokio::task::spawn_local(async move {
+        sleep(after).await;
+        world.faults_on.set(world.faults_on.get() - 1);
+        undo(&world);
+    });
+}
+
+fn store(world: &Rc<World>, index: usize, faults: Faults, lasting: Duration) {
+    world.event(format_args!("the store of agent {index} has faults (cut: {}), for {lasting:?}", faults.cut));
+    world.agents[index].store.set_faults(faults);
+    later(world, lasting, move |world| world.agents[index].store.set_faults(calm()));
+}
+
+fn bucket(world: &Rc<World>, chance: &mut Chance, lasting: Duration) {
+    let mut maybe = |probability: f64| if chance.happens(0.4) { probability } else { 0.0 };
+    let faults = testing::Faults {
+        slow: maybe(0.4),
+        slow_for: Duration::from_millis(900),
+        fail_before: maybe(0.5),
+        fail_after: maybe(0.5),
+        hang: maybe(0.3),
+        missing: maybe(0.1),
+        truncate: maybe(0.1),
+        ..calm_bucket()
+    };
+    world.event(format_args!("the bucket has faults, for {lasting:?}"));
+    world.bucket.set(faults);
+    later(world, lasting, |world| world.bucket.set(calm_bucket()));
+}
+
+fn pause(world: &Rc<World>, index: usize, lasting: Duration) {
+    if !world.storming.get() {
+        return;
+    }
+    world.event(format_args!("agent {index} pauses, for {lasting:?}"));
+    world.count(|counts| counts.pauses += 1);
+    world.agents[index].gate.close();
+    later(world, lasting, move |world| world.agents[index].gate.open());
+}
+
+fn stop(world: &Rc<World>, index: usize, down_for: Duration) {
+    world.event(format_args!("agent {index} stops"));
+    world.count(|counts| counts.stops += 1);
+    let world = world.clone();
+    tokio::task::spawn_local(async move { world.agents[index].stop(down_for).await });
+}
+
+/// Ends all faults that are on.
+pub(super) fn heal(world: &World) {
+    for agent in &world.agents {
+        agent.store.set_faults(calm());
+        agent.gate.open();
+    }
+    world.bucket.set(calm_bucket());
+}
+
+fn calm() -> Faults {
+    Faults { version_jump: 1000, ..Faults::calm() }
+}
+
+fn calm_bucket() -> testing::Faults {
+    let ms = Duration::from_millis;
+    testing::Faults { delay: ms(3)..ms(40), ..testing::Faults::default() }
+}
+
+fn unknown_commits() -> Faults {
+    Faults {
+        unknown_never: 0.3,
+        unknown_applied: 0.5,
+        unknown_late: 0.3,
+        late: Duration::ZERO..=LEASE,
+        ..calm()
+    }
+}
+
+/// A storm, more or less of it.
+fn storm(chance: &mut Chance) -> Faults {
+    let much = [0.3, 1.0, 3.0][chance.below(3) as usize];
+    let storm = Faults::storm();
+    Faults {
+        conflict: storm.conflict * much,
+        commit_too_old: storm.commit_too_old * much,
+        commit_unavailable: storm.commit_unavailable * much,
+        unknown_never: storm.unknown_never * much,
+        unknown_applied: storm.unknown_applied * much,
+        unknown_late: storm.unknown_late * much,
+        late: Duration::ZERO..=Duration::from_secs(4),
+        read_unavailable: storm.read_unavailable * much / 2.0,
+        read_too_old: storm.read_too_old * much / 2.0,
+        ..storm
+    }
+}

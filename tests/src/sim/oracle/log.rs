@@ -1,0 +1,71 @@
+//! The log of one partition as it truly is.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use siltstone_log::{Extent, ProducerMeta};
+
+use crate::sim::batches::BatchId;
+
+/// A batch in a log.
+#[derive(Debug, Clone)]
+pub(in crate::sim) struct LogBatch {
+    pub(in crate::sim) id: BatchId,
+    pub(in crate::sim) base: i64,
+    pub(in crate::sim) records: u32,
+    pub(in crate::sim) bytes: Bytes,
+}
+
+impl LogBatch {
+    pub(in crate::sim) fn end(&self) -> i64 {
+        self.base + i64::from(self.records)
+    }
+}
+
+/// What a producer's next batch must be.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sim) struct Expected {
+    pub(in crate::sim) epoch: i16,
+    pub(in crate::sim) sequence: i32,
+}
+
+/// A log.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct PartitionLog {
+    pub(in crate::sim) batches: BTreeMap<i64, LogBatch>,
+    pub(in crate::sim) by_id: BTreeMap<BatchId, i64>,
+    pub(in crate::sim) next: i64,
+    pub(in crate::sim) log_start: i64,
+    pub(in crate::sim) extents: BTreeMap<i64, Extent>,
+    pub(in crate::sim) producers: BTreeMap<i64, Expected>,
+}
+
+impl PartitionLog {
+    pub(super) const EMPTY: PartitionLog = PartitionLog {
+        batches: BTreeMap::new(),
+        by_id: BTreeMap::new(),
+        next: 0,
+        log_start: 0,
+        extents: BTreeMap::new(),
+        producers: BTreeMap::new(),
+    };
+
+    /// What an idempotent producer's next batch must be, from what is in the log.
+    pub(in crate::sim) fn expected(&self, producer: &ProducerMeta) -> i32 {
+        match self.producers.get(&producer.id) {
+            Some(known) if known.epoch == producer.epoch => known.sequence,
+            _ => 0,
+        }
+    }
+
+    /// A producer's batch was appended: `sequence` comes next.
+    pub(in crate::sim) fn expect(&mut self, producer: &ProducerMeta, sequence: i32) {
+        self.producers.insert(producer.id, Expected { epoch: producer.epoch, sequence });
+    }
+
+    /// The batch that holds an offset.
+    pub(in crate::sim) fn holding(&self, offset: i64) -> Option<&LogBatch> {
+        let (_, batch) = self.batches.range(..=offset).next_back()?;
+        (batch.end() > offset).then_some(batch)
+    }
+}

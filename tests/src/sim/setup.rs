@@ -1,0 +1,108 @@
+//! The cluster that a run begins with: at the lowest feature level, with one topic.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_log::{ClusterRow, Configs, Entry, ShardId};
+use siltstone_metadata::catalog::{Changes, NewTopic};
+use siltstone_metadata::checkpoint::CheckpointSettings;
+use siltstone_metadata::keys::{cluster, shard_log};
+use siltstone_metadata::shard::MIN_LEVEL;
+use siltstone_objects::{Hedge, Options, Requests};
+use siltstone_store::{Commit, Mutation, Store};
+
+use super::world::World;
+
+/// A silent agent is taken to be dead after so long.
+pub(super) const LEASE: Duration = Duration::from_secs(3);
+/// The floor trails by so much.
+pub(super) const FLOOR_LAG: Duration = Duration::from_millis(1500);
+/// Bytes that one agent's write path may hold.
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of one agent's page cache: a few pages.
+pub(super) const CACHE_BYTES: u64 = 48 << 10;
+const PAGE_BYTES: u64 = 4 << 10;
+
+/// Settings under which virtual seconds bring what takes hours elsewhere.
+pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
+    let ms = Duration::from_millis;
+    let policy = PolicySettings {
+        flush_bytes: 6 << 10,
+        flush_interval: ms(60),
+        inline_bytes: 1200,
+        inline_bytes_per_second: 20_000.0,
+        puts_per_second: 20.0,
+        quiet: ms(2),
+        max_uploads: 4,
+        few_uploads: 2,
+    };
+    let write = WriteSettings {
+        policy,
+        // Compressing runs on threads of its own, which no seed steers.
+        compression: BlockCompression::Off,
+        buffer_bytes: BUFFER_BYTES,
+        upload_timeout: ms(3000),
+    };
+    let checkpoint = CheckpointSettings {
+        interval: ms(400),
+        floor_lag: FLOOR_LAG,
+        lease: ms(1200),
+        producer_expiration: Duration::from_secs(100),
+    };
+    EngineSettings {
+        node,
+        zone: String::new(),
+        host: format!("agent-{node}"),
+        port: 9092,
+        shards,
+        write,
+        cache_bytes: CACHE_BYTES,
+        page_bytes: PAGE_BYTES,
+        checkpoint,
+        lease: LEASE,
+        exclusive: false,
+    }
+}
+
+/// How agents use the bucket.
+pub(super) fn requests() -> Options {
+    let ms = Duration::from_millis;
+    let requests = Requests {
+        timeout: ms(1200),
+        backoff_first: ms(20),
+        backoff_max: ms(300),
+        hedge_put: Some(Hedge { min: ms(50), max: ms(400) }),
+        hedge_get: Some(Hedge { min: ms(50), max: ms(300) }),
+        ..Requests::default()
+    };
+    Options { requests, ..Options::default() }
+}
+
+/// Makes the cluster at the lowest feature level, as an older program would have made it, and its first topic.
+pub(super) async fn cluster(world: &Rc<World>) {
+    let row = ClusterRow {
+        cluster_id: "simulation".into(),
+        incarnation: 1,
+        shards: world.shards,
+        created: 0,
+        level: MIN_LEVEL,
+    };
+    let level: Bytes = Entry::Feature { level: MIN_LEVEL }.encode().into();
+    let mut mutations = vec![Mutation::Set { key: cluster::key(), value: row.encode().into() }];
+    mutations.extend((0..world.shards).map(|shard| shard_log::append(ShardId(shard), 0, level.clone())));
+    let made = world.store.commit(Commit { mutations, ..Commit::default() }).await;
+    assert!(made.is_ok(), "nothing disturbs the beginning");
+    let store: Arc<dyn Store> = Arc::new(world.store.clone());
+    let changes = Changes::new(store, world.agents[0].ambient.clone(), world.shards);
+    let topic = changes.create(new_topic("first", 3)).await;
+    let Ok(topic) = topic else { unreachable!("nothing disturbs the beginning") };
+    world.learn(&topic);
+}
+
+pub(super) fn new_topic(name: &str, partitions: u32) -> NewTopic {
+    NewTopic { name: name.into(), partitions, replication_factor: 1, configs: Configs::default() }
+}

@@ -1,0 +1,102 @@
+//! What happened: counted, hashed, and printed if somebody wants to read it.
+
+use std::fmt;
+use std::time::Duration;
+
+use siltstone_log::mix64;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A run in numbers.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Counts { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counts {
+            /// Both together.
+            #[must_use]
+            pub fn plus(self, other: Counts) -> Counts {
+                Counts { $($name: self.$name + other.$name,)* }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Virtual milliseconds.
+    millis,
+    /// Times that the invariants were checked.
+    steps,
+    /// Of these, how many in which some fault was on.
+    faulty_steps,
+    /// Batches acknowledged.
+    acks,
+    /// Of these, as duplicates.
+    duplicates,
+    /// Batches whose outcome remained unknown to their client at first.
+    unknown,
+    /// Batches that were answered as not being in the log.
+    refused,
+    /// Answers to fetches that were checked.
+    fetches,
+    /// Batches read.
+    read,
+    /// Answers about ends, and lookups by time.
+    ends,
+    /// Trims that took effect.
+    trims,
+    /// Topics created, or given more partitions.
+    topics,
+    /// Agents started.
+    starts,
+    /// Crashes.
+    crashes,
+    /// Clean stops.
+    stops,
+    /// Pauses.
+    pauses,
+    /// Registrations that others ended.
+    ended,
+    /// Log entries seen by the oracle.
+    entries,
+    /// Of these, void ones.
+    voids,
+    /// Times that a floor was seen to have moved.
+    floors,
+    /// Rows checked against the oracle's fold.
+    rows,
+    /// States of agents' shards compared with the oracle's.
+    states,
+    /// Loads anew: an agent's shard that jumped over the floor.
+    reloads,
+}
+
+#[derive(Debug)]
+pub(super) struct Trace {
+    hash: u64,
+    loud: bool,
+}
+
+impl Trace {
+    pub(super) fn new(seed: u64, loud: bool) -> Self {
+        Trace { hash: mix64(seed), loud }
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Takes an event in.
+    #[expect(clippy::print_stderr, reason = "a replay is for a person to read")]
+    pub(super) fn event(&mut self, at: Duration, event: fmt::Arguments<'_>) {
+        let text = event.to_string();
+        self.hash = mix64(self.hash ^ at.as_micros() as u64);
+        for chunk in text.as_bytes().chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.hash = mix64(self.hash ^ u64::from_le_bytes(word));
+        }
+        if self.loud {
+            eprintln!("{:>10.3} {text}", at.as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! All that a run consists of.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siltstone_log::{PartitionId, TopicRow, mix64};
+use siltstone_objects::testing::FaultyStore;
+use siltstone_store::memory::{Chance, Faults, MemoryStore};
+use tokio::time::Instant;
+
+use super::agent::Agent;
+use super::invariants::{Seen, Violation};
+use super::oracle::Oracle;
+use super::trace::{Counts, Trace};
+use super::{Plan, Report};
+
+/// The run.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) shards: u16,
+    /// A handle without faults.
+    pub(super) store: MemoryStore,
+    pub(super) bucket: Arc<FaultyStore>,
+    pub(super) agents: Vec<Agent>,
+    pub(super) oracle: RefCell<Oracle>,
+    /// What the invariants remember from step to step.
+    pub(super) seen: RefCell<Seen>,
+    pub(super) counts: RefCell<Counts>,
+    /// Faults may happen, and clients think of new things to do.
+    pub(super) storming: Cell<bool>,
+    pub(super) faults_on: Cell<u32>,
+    pub(super) clients_at_work: Cell<usize>,
+    partitions: RefCell<BTreeSet<PartitionId>>,
+    numbers: Cell<u64>,
+    trace: RefCell<Trace>,
+    violation: RefCell<Option<Violation>>,
+    started: Instant,
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan) -> Rc<World> {
+        let seed = plan.seed;
+        let mut chance = Chance::new(mix64(seed));
+        let shards = 1 + chance.below(3) as u16;
+        let agents = 2 + chance.below(3) as usize;
+        let store = MemoryStore::new(chance.any(), Faults::none());
+        let bucket = Arc::new(FaultyStore::new(chance.any()));
+        let agents =
+            (0..agents).map(|index| Agent::new(index, shards, &store, &bucket, &mut chance)).collect();
+        Rc::new(World {
+            seed,
+            shards,
+            oracle: RefCell::new(Oracle::new(store.clone(), bucket.clone(), shards)),
+            store,
+            bucket,
+            agents,
+            seen: RefCell::default(),
+            counts: RefCell::default(),
+            storming: Cell::new(true),
+            faults_on: Cell::new(0),
+            clients_at_work: Cell::new(0),
+            partitions: RefCell::default(),
+            numbers: Cell::new(0),
+            trace: RefCell::new(Trace::new(seed, plan.loud)),
+            violation: RefCell::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Chance for one part of the run.
+    pub(super) fn chance(&self, part: u64) -> Chance {
+        Chance::new(mix64(self.seed ^ mix64(part)))
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A number that nobody else has.
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.set(self.numbers.get() + 1);
+        self.numbers.get()
+    }
+
+    pub(super) fn event(&self, event: fmt::Arguments<'_>) {
+        self.trace.borrow_mut().event(self.elapsed(), event);
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.counts.borrow_mut());
+    }
+
+    /// Notes that an invariant does not hold. The first one counts.
+    pub(super) fn violated(&self, violation: Violation) {
+        self.event(format_args!("VIOLATION {violation}"));
+        self.violation.borrow_mut().get_or_insert(violation);
+    }
+
+    /// Takes the result of a check.
+    pub(super) fn check(&self, result: Result<(), Violation>) {
+        if let Err(violation) = result {
+            self.violated(violation);
+        }
+    }
+
+    pub(super) fn violation(&self) -> Option<Violation> {
+        self.violation.borrow().clone()
+    }
+
+    /// Tells clients of a topic's partitions.
+    pub(super) fn learn(&self, topic: &TopicRow) {
+        let ids = (0..topic.partitions).map(|index| PartitionId { topic: topic.id, index });
+        self.partitions.borrow_mut().extend(ids);
+    }
+
+    pub(super) fn partitions(&self) -> Vec<PartitionId> {
+        self.partitions.borrow().iter().copied().collect()
+    }
+
+    pub(super) fn some_partition(&self, chance: &mut Chance) -> PartitionId {
+        let all = self.partitions();
+        all[chance.below(all.len() as u64) as usize]
+    }
+
+    pub(super) fn report(&self, seed: u64) -> Report {
+        self.count(|counts| counts.millis = self.elapsed().as_millis() as u64);
+        let (violation, trace) = (self.violation(), self.trace.borrow().hash());
+        Report { seed, violation, trace, counts: *self.counts.borrow() }
+    }
+
+    /// Ends everything, so that nothing refers to anything in a circle.
+    pub(super) fn end(&self) {
+        self.agents.iter().for_each(Agent::kill);
+    }
+}

@@ -1,0 +1,121 @@
+//! Hundreds of simulations, each from one seed. See [`siltstone_tests::sim`].
+//!
+//! `SILTSTONE_SIM_SEEDS` says how many seeds (300 if it doesn't), `SILTSTONE_SIM_FIRST` the first one; `SILTSTONE_SIM_SEED` is the one that
+//! `replay` runs, with its events printed.
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a test that tells a person how to go on")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use siltstone_metadata::bugs::Bug;
+use siltstone_tests::sim::{Counts, Plan, Report, run};
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect(name))
+}
+
+/// A run, and what to do if it fails or panics.
+fn told(plan: Plan) -> Report {
+    let result = std::panic::catch_unwind(|| run(plan));
+    let replay = Report { seed: plan.seed, violation: None, trace: 0, counts: Counts::default() }.replay();
+    match result {
+        Ok(report) => {
+            if let Some(violation) = &report.violation
+                && plan.bug.is_none()
+            {
+                eprintln!("seed {}: {violation}\n  {replay}", plan.seed);
+            }
+            report
+        }
+        Err(panic) => {
+            eprintln!("seed {} panics\n  {replay}", plan.seed);
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+#[test]
+fn all_seeds_keep_the_invariants() {
+    let seeds = number("SILTSTONE_SIM_SEEDS", 300);
+    let first = number("SILTSTONE_SIM_FIRST", 1);
+    let mut sum = Counts::default();
+    let mut failed = BTreeSet::new();
+    for seed in first..first + seeds {
+        let report = told(Plan::new(seed));
+        sum = sum.plus(report.counts);
+        if report.violation.is_some() {
+            failed.insert(seed);
+        }
+    }
+    eprintln!("{seeds} seeds: {sum:#?}");
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());
+    something_happened(seeds, &sum);
+}
+
+/// Runs in which little happens prove little.
+fn something_happened(seeds: u64, sum: &Counts) {
+    let least = [
+        ("acks", sum.acks, 100),
+        ("duplicates", sum.duplicates, 1),
+        ("unknown", sum.unknown, 3),
+        ("refused", sum.refused, 1),
+        ("batches read", sum.read, 300),
+        ("answers about ends", sum.ends, 30),
+        ("trims", sum.trims, 5),
+        ("topics", sum.topics, 1),
+        ("starts", sum.starts, 3),
+        ("floors", sum.floors, 10),
+        ("rows", sum.rows, 20),
+    ];
+    for (what, number, each) in least {
+        assert!(number >= each * seeds / 2, "only {number} {what} in {seeds} seeds");
+    }
+    assert!(sum.faulty_steps * 10 > sum.steps, "faults in {} of {} steps", sum.faulty_steps, sum.steps);
+    for (what, number) in [
+        ("crashes", sum.crashes),
+        ("pauses", sum.pauses),
+        ("ended", sum.ended),
+        ("voids", sum.voids),
+        ("reloads", sum.reloads),
+    ] {
+        assert!(number > 0 || seeds < 50, "no {what} in {seeds} seeds");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [3, 14, 15, 92] {
+        assert_eq!(told(Plan::new(seed)), told(Plan::new(seed)), "seed {seed}");
+    }
+    assert_ne!(told(Plan::new(3)).trace, told(Plan::new(4)).trace);
+}
+
+/// Runs the seed that `SILTSTONE_SIM_SEED` names, loudly; without one a short run.
+#[test]
+fn replay() {
+    let named = std::env::var("SILTSTONE_SIM_SEED").is_ok();
+    let plan = Plan::new(number("SILTSTONE_SIM_SEED", 1));
+    let storm = if named { plan.storm } else { Duration::from_secs(2) };
+    let report = told(Plan { loud: named, storm, ..plan });
+    eprintln!("{report:#?}");
+    assert_eq!(report.violation, None);
+}
+
+/// Seeds in which a defect must show.
+const CATCH_WITHIN: u64 = 250;
+
+#[test]
+fn known_bugs_are_caught() {
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        let caught = (1..=CATCH_WITHIN).find_map(|seed| {
+            let report = told(Plan { bug: Some(bug), ..Plan::new(seed) });
+            report.violation.map(|violation| (seed, violation))
+        });
+        match caught {
+            Some((seed, violation)) => eprintln!("{bug:?}: seed {seed}: {violation}"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "not caught within {CATCH_WITHIN} seeds: {missed:?}");
+}
