@@ -17,6 +17,9 @@ const IDLE: Duration = Duration::from_secs(120);
 /// Partitions of all sessions together, at most: some 200 bytes each.
 const PARTITIONS: usize = 500_000;
 
+/// Ids are random; where one is taken, the next ones are tried.
+const ID_TRIES: u32 = 64;
+
 /// The epoch with which a session is asked for.
 pub(super) const FIRST_EPOCH: i32 = 0;
 /// The epoch with which none is wanted, or the old one is given up.
@@ -178,7 +181,6 @@ impl Cache {
     }
 
     fn begin(&mut self, ask: &Ask, new_id: u32, slots: usize, now: Instant) -> i32 {
-        let id = ((new_id & 0x7fff_ffff) as i32).max(1);
         let size = ask.partitions.len();
         let fits = |cache: &Cache| cache.sessions.len() < slots && cache.partitions + size <= PARTITIONS;
         if !fits(self)
@@ -186,9 +188,9 @@ impl Cache {
         {
             self.remove(victim);
         }
-        if !fits(self) || self.sessions.contains_key(&id) {
-            return 0;
-        }
+        let ids = (0..ID_TRIES).map(|n| ((new_id.wrapping_add(n) & 0x7fff_ffff) as i32).max(1));
+        let free = ids.into_iter().find(|id| !self.sessions.contains_key(id));
+        let Some(id) = free.filter(|_| fits(self)) else { return 0 };
         let session = Session::new(ask.by_id, &ask.partitions, now);
         self.partitions += session.order.len();
         self.sessions.insert(id, session);
