@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use siltstone_kafka::{ApiKey, Request, RequestHead, Response, frame};
 use siltstone_kafka::wire::Limits;
+use siltstone_kafka::{ApiKey, Request, RequestHead, Response, frame};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -184,6 +184,9 @@ impl Connection {
         if !dispatch::serves(api, version) {
             return Err(End::NotServed { api, version });
         }
+        if frame.len() > dispatch::most_bytes(api) {
+            return Err(End::Bad(format!("{api} of {} bytes: more than are looked at", frame.len())));
+        }
         let limits = Limits { memory: frames::decoded_limit(api, frame.len()) };
         let request = Request::decode_within(api, version, &body, limits)
             .map_err(|error| End::Bad(format!("{api} version {version}: {error}")))?;
@@ -209,7 +212,9 @@ impl Connection {
         if begun.wants_answer() {
             return Ok(Some(Box::pin(async move {
                 match begun.finish().await {
-                    Ok(response) => encode(correlation_id, version, &Response::Produce(response), None, began),
+                    Ok(response) => {
+                        encode(correlation_id, version, &Response::Produce(response), None, began)
+                    }
                     Err(why) => Answer::Close(why),
                 }
             })));

@@ -17,6 +17,8 @@ use super::{new_topic, topics};
 
 /// The first version whose answer tells what the topic became.
 const TELLS_CONFIGS: i16 = 5;
+/// Topics that one request may make, as in Kafka, which counts partitions: the answer has some 40 configs for each.
+const MOST_TOPICS: usize = 10_000;
 /// Partitions that one request may make: as many as one topic may have.
 const MOST_PARTITIONS: u64 = siltstone_log::MAX_PARTITIONS as u64;
 
@@ -54,7 +56,7 @@ async fn plan(cx: &Context, asked: &[request::Topic]) -> Vec<(String, Result<New
     let mut done = BTreeSet::new();
     let mut partitions = 0;
     let mut plans = Vec::with_capacity(asked.len());
-    for topic in asked.iter().filter(|topic| done.insert(topic.name.as_str())) {
+    for (at, topic) in asked.iter().filter(|topic| done.insert(topic.name.as_str())).enumerate() {
         let mut plan = if twice.contains(topic.name.as_str()) {
             Err(Refused::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
         } else {
@@ -64,8 +66,10 @@ async fn plan(cx: &Context, asked: &[request::Topic]) -> Vec<(String, Result<New
             plan = Err(collision.clone().into());
         }
         partitions += plan.as_ref().map_or(0, |new| u64::from(new.partitions));
-        if plan.is_ok() && partitions > MOST_PARTITIONS {
-            let message = format!("One request may create {MOST_PARTITIONS} partitions at most.");
+        if plan.is_ok() && (at >= MOST_TOPICS || partitions > MOST_PARTITIONS) {
+            let message = format!(
+                "One request may create {MOST_TOPICS} topics and {MOST_PARTITIONS} partitions at most."
+            );
             plan = Err(Refused::new(ErrorCode::PolicyViolation, message));
         }
         plans.push((topic.name.clone(), plan));

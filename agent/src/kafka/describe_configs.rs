@@ -4,6 +4,8 @@
 //! agent's configs are to be asked of that agent. Configs of groups, of client metrics and of loggers are not kept here: asking for
 //! them is refused rather than answered with defaults that nothing follows.
 
+use std::collections::BTreeSet;
+
 use siltstone_configs::{Described, describe_broker, describe_cluster, describe_topic, topic_name};
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::describe_configs::{Request, Response, request, response};
@@ -12,6 +14,9 @@ use super::config_change::{self, Resource};
 use super::context::Context;
 use super::refused::{Refused, outcome};
 use super::topics;
+
+/// Configs that one answer holds, of all its resources together: those of some 7,000 topics.
+const MOST_CONFIGS: usize = 250_000;
 
 /// What is wanted of each config.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +28,19 @@ struct Detail {
 pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
     let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let mut results = Vec::with_capacity(request.resources.len());
+    let (mut seen, mut configs) = (BTreeSet::new(), 0);
     for resource in request.resources {
-        let described = describe(cx, &resource).await;
+        // Once each: an answer must not be a multiple of what is there.
+        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
+            continue;
+        }
+        let described = if configs > MOST_CONFIGS {
+            let message = format!("One answer holds {MOST_CONFIGS} configs at most: ask for fewer at once.");
+            Err(Refused::new(ErrorCode::PolicyViolation, message))
+        } else {
+            describe(cx, &resource).await
+        };
+        configs += described.as_ref().map_or(0, Vec::len);
         let (error_code, error_message) = outcome(&described);
         results.push(response::Resource {
             error_code,

@@ -15,6 +15,9 @@ use siltstone_metadata::catalog::CatalogState;
 use super::context::Context;
 use super::{metadata, topics};
 
+/// Topics in an answer that refuses all.
+const MOST_REFUSED: usize = 2000;
+
 pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
     if request.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
         return refuse(&request, ErrorCode::InvalidRequest);
@@ -46,7 +49,7 @@ fn refuse(request: &Request, code: ErrorCode) -> Response {
         name: Some(asked.name.clone()),
         ..response::Topic::default()
     };
-    Response { topics: request.topics.iter().map(topic).collect(), ..Response::default() }
+    Response { topics: request.topics.iter().take(MOST_REFUSED).map(topic).collect(), ..Response::default() }
 }
 
 /// A partition of a topic.
@@ -98,7 +101,9 @@ fn fill<'a>(
             return Page { parts, next };
         }
         let Some(row) = row else {
+            // Counts as a partition: the answer is bounded also for names that nobody has.
             parts.push(Part::Unknown(name));
+            left -= 1;
             continue;
         };
         let start = from.filter(|place| place.topic == name).map_or(0, |place| place.partition);

@@ -4,7 +4,12 @@ use siltstone_kafka::{ApiKey, Request, Response};
 
 use super::context::Context;
 use super::{
-    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls, create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_topic_partitions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, update_features,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls,
+    create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_acls,
+    describe_client_quotas, describe_cluster, describe_configs, describe_log_dirs, describe_producers,
+    describe_topic_partitions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator,
+    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
+    list_partition_reassignments, metadata, offset_for_leader_epoch, update_features,
 };
 use crate::produce::Reservation;
 
@@ -45,6 +50,17 @@ pub(super) const SERVED: &[ApiKey] = &[
 /// Whether a request of this API and version is answered.
 pub(super) fn serves(api: ApiKey, version: i16) -> bool {
     SERVED.contains(&api) && api.supports(version) && version <= *api.advertised().end()
+}
+
+/// Requests of the control plane may not be larger: their answers can be many times their size. Some 100,000 topics' names fit.
+const MOST_CONTROL_BYTES: usize = 4 << 20;
+
+/// The largest request of this API that is looked at.
+pub(super) fn most_bytes(api: ApiKey) -> usize {
+    match api {
+        ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch => usize::MAX,
+        _ => MOST_CONTROL_BYTES,
+    }
 }
 
 /// Answers a request of any API but Produce, which the connection handles itself; with the memory that the answer holds until it is
@@ -106,14 +122,22 @@ async fn small(cx: &Context, version: i16, request: Request) -> Option<Response>
         Request::DescribeTopicPartitions(r) => {
             Response::DescribeTopicPartitions(describe_topic_partitions::handle(cx, version, r).await)
         }
-        Request::AlterClientQuotas(r) => Response::AlterClientQuotas(alter_client_quotas::handle(cx, version, r).await),
-        Request::AlterPartitionReassignments(r) => Response::AlterPartitionReassignments(alter_partition_reassignments::handle(cx, version, r).await),
+        Request::AlterClientQuotas(r) => {
+            Response::AlterClientQuotas(alter_client_quotas::handle(cx, version, r).await)
+        }
+        Request::AlterPartitionReassignments(r) => {
+            Response::AlterPartitionReassignments(alter_partition_reassignments::handle(cx, version, r).await)
+        }
         Request::CreateAcls(r) => Response::CreateAcls(create_acls::handle(cx, version, r).await),
         Request::DeleteAcls(r) => Response::DeleteAcls(delete_acls::handle(cx, version, r).await),
         Request::DescribeAcls(r) => Response::DescribeAcls(describe_acls::handle(cx, version, r).await),
-        Request::DescribeUserScramCredentials(r) => Response::DescribeUserScramCredentials(describe_user_scram_credentials::handle(cx, version, r).await),
+        Request::DescribeUserScramCredentials(r) => Response::DescribeUserScramCredentials(
+            describe_user_scram_credentials::handle(cx, version, r).await,
+        ),
         Request::ElectLeaders(r) => Response::ElectLeaders(elect_leaders::handle(cx, version, r).await),
-        Request::ListConfigResources(r) => Response::ListConfigResources(list_config_resources::handle(cx, version, r).await),
+        Request::ListConfigResources(r) => {
+            Response::ListConfigResources(list_config_resources::handle(cx, version, r).await)
+        }
         Request::UpdateFeatures(r) => Response::UpdateFeatures(update_features::handle(cx, version, r).await),
         _ => return None,
     })

@@ -20,6 +20,10 @@ use super::{new_topic, topics};
 const BY_ID: i16 = 12;
 /// Versions in which the cluster's operations can be asked for.
 const CLUSTER_OPERATIONS: std::ops::RangeInclusive<i16> = 8..=10;
+/// Topics that one request may ask for: every topic of a large cluster.
+const MOST_TOPICS: usize = 200_000;
+/// Topics that are made for one request. The client asks again for the others.
+const MOST_MADE: usize = 1_000;
 /// How long a client waits for topics that are made for it.
 const CREATE_MS: i32 = 30_000;
 
@@ -34,6 +38,9 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     let wanted = match &request.topics {
         None => None,
         Some(topics) if topics.is_empty() && version == 0 => None,
+        Some(topics) if topics.len() > MOST_TOPICS => {
+            return refuse(&topics[..MOST_TOPICS], ErrorCode::InvalidRequest);
+        }
         Some(topics) => match wanted(version, topics) {
             Ok(wanted) => Some(wanted),
             Err(code) => return refuse(topics, code),
@@ -179,6 +186,9 @@ async fn make(
             None => new_topic::automatic(name, &defaults),
         };
         match plan {
+            Ok(_) if accepted.len() >= MOST_MADE => {
+                refused.insert((*name).to_owned(), ErrorCode::LeaderNotAvailable);
+            }
             Ok(new) => accepted.push(new),
             Err(error) => drop(refused.insert((*name).to_owned(), error.code)),
         }

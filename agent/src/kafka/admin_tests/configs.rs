@@ -120,3 +120,20 @@ async fn brokers_have_configs_of_their_own_and_of_all() {
     assert_eq!(alter(&cx, clear, false).await, [0]);
     assert_eq!(described(&cx, TOPIC, "t", "retention.ms").await, Some(("7000".to_owned(), 3)));
 }
+
+#[tokio::test]
+async fn a_resource_that_is_named_often_is_described_once() {
+    let cx = agent(&[]).await;
+    with_topic(&cx, "t", 1).await;
+    let resource = |name: &str| describe_configs::request::Resource {
+        resource_type: TOPIC,
+        resource_name: name.to_owned(),
+        ..Default::default()
+    };
+    let mut resources = vec![resource("t"); 1000];
+    resources.push(resource("u"));
+    let answer =
+        answer!(cx, DescribeConfigs, 4, describe_configs::Request { resources, ..Default::default() });
+    let codes: Vec<i16> = answer.results.iter().map(|one| one.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::UnknownTopicOrPartition.code()]);
+}

@@ -199,3 +199,21 @@ async fn the_cluster_is_this_agent() {
     let refused = answer!(cx, DescribeCluster, 2, request);
     assert_eq!(refused.error_code, ErrorCode::MismatchedEndpointType.code());
 }
+
+#[tokio::test]
+async fn one_request_makes_so_many_topics_and_no_more() {
+    let cx = agent(&[]).await;
+    let topics = (0..10_002).map(|number| topic(&format!("t{number}"), 1)).collect();
+    let request = create_topics::Request { topics, validate_only: true, ..Default::default() };
+    let made = answer!(cx, CreateTopics, 4, request);
+    let refused = made.topics.iter().filter(|one| one.error_code == ErrorCode::PolicyViolation.code());
+    assert_eq!(refused.count(), 2);
+    // On demand, too: the client asks again for what is left.
+    let names: Vec<String> = (0..1_010).map(|number| format!("m{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let later = ErrorCode::LeaderNotAvailable.code();
+    let first = look(&cx, 13, &names, true).await;
+    assert_eq!(first.topics.iter().filter(|one| one.error_code == later).count(), 10);
+    let second = look(&cx, 13, &names, true).await;
+    assert!(second.topics.iter().all(|one| one.error_code == 0));
+}
