@@ -43,9 +43,8 @@ async fn producers(cx: &Context, id: PartitionId) -> Result<Vec<ActiveProducer>,
     let failed = |error| errors::shard(&error);
     shard.load(&[id]).await.map_err(failed)?;
     shard.fresh().await.map_err(failed)?;
-    let list = |state: &PartitionState| {
-        state.row().producers.iter().map(|(id, row)| active(*id, row)).collect()
-    };
+    let list =
+        |state: &PartitionState| state.row().producers.iter().map(|(id, row)| active(*id, row)).collect();
     shard.partition(id, list).map_err(failed)
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use siltstone_kafka::fetch::response::{Partition, Topic};
 use siltstone_kafka::fetch::{Request, Response};
 use siltstone_kafka::{ErrorCode, Records};
@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::errors;
-use super::sessions::{Ask, FIRST_EPOCH, Granted, Key, NO_EPOCH, Told, Wanted};
 use super::lookup::{TopicKey, Topics, check_leader_epoch};
+use super::sessions::{Ask, FIRST_EPOCH, Granted, Key, NO_EPOCH, Told, Wanted};
 use crate::fetch::{Bounds, FetchPartition, FetchResult, FetchSpec};
 use crate::produce::Reservation;
 
@@ -33,6 +33,12 @@ const SHARE: usize = 16;
 /// ... within these bounds.
 const LEAST_BYTES: usize = 64 << 10;
 const MOST_BYTES: usize = 16 << 20;
+
+/// Where less than this may be held, or a partition gave less than that, records are copied: a slice pins the whole page that it lies in.
+const COPY_WITHIN: usize = 1 << 20;
+const COPY_BELOW: usize = 32 << 10;
+/// An answer waits so long for memory, at least; then it goes without records, and the client asks again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One partition of a request.
 struct Item {
@@ -50,11 +56,7 @@ struct Found {
 }
 
 /// Answers a fetch; with the memory that the answer holds.
-pub(super) async fn handle(
-    cx: &Context,
-    version: i16,
-    request: Request,
-) -> (Response, Option<Reservation>) {
+pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> (Response, Option<Reservation>) {
     let granted = match take_session(cx, version, &request) {
         Ok(granted) => granted,
         Err(code) => return (Response { error_code: code.code(), ..Response::default() }, None),
@@ -116,11 +118,7 @@ async fn place(
 }
 
 /// Reads, and waits for more as long as the request allows.
-async fn read(
-    cx: &Context,
-    request: &Request,
-    items: &[Item],
-) -> (Vec<FetchResult>, Option<Reservation>) {
+async fn read(cx: &Context, request: &Request, items: &[Item]) -> (Vec<FetchResult>, Option<Reservation>) {
     let partitions: Vec<FetchPartition> = items.iter().filter_map(wanted_of).collect();
     if partitions.is_empty() {
         return (Vec::new(), None);
@@ -128,20 +126,23 @@ async fn read(
     let positive = |n: i32| usize::try_from(n).unwrap_or(0);
     let asked = positive(request.max_bytes).min(cx.broker.broker_config().fetch_max_bytes as usize);
     let deadline = Instant::now() + Duration::from_millis(positive(request.max_wait_ms) as u64);
-    let mut spec =
-        FetchSpec { partitions, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
+    let mut spec = FetchSpec { partitions, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
     let mut subscription: Option<Subscription> = None;
     loop {
         let room = allowance(cx.broker.answers.available()).min(asked);
-        let mut held = cx.broker.answers.reserve(room).await;
+        let until = deadline.max(Instant::now() + PATIENCE);
+        let Ok(mut held) = tokio::time::timeout_at(until, cx.broker.answers.reserve(room)).await else {
+            return (without_records(cx, &spec).await, None);
+        };
         spec.max_bytes = room;
-        let results = cx.engine().reader().fetch(&spec).await;
+        let mut results = cx.engine().reader().fetch(&spec).await;
         let bytes: usize = results.iter().map(|result| result.bytes).sum();
         let failed = results.iter().any(|result| result.records.is_err());
         // The room that there was may be less than what the client waits for.
         let enough = bytes >= positive(request.min_bytes).min(room);
         if enough || failed || Instant::now() >= deadline {
             held.shrink_to(bytes);
+            results.iter_mut().for_each(|result| unpin(result, room));
             return (results, (bytes > 0).then_some(held));
         }
         drop((results, held));
@@ -159,6 +160,32 @@ async fn read(
                 drop(tokio::time::timeout_at(deadline, subscription.changed()).await);
             }
         }
+    }
+}
+
+/// The partitions' ends, where there is no memory for more.
+async fn without_records(cx: &Context, spec: &FetchSpec) -> Vec<FetchResult> {
+    let mut results = Vec::with_capacity(spec.partitions.len());
+    for FetchPartition { partition, .. } in &spec.partitions {
+        let bounds = cx.engine().reader().bounds(*partition).await;
+        let (records, bounds) = match bounds {
+            Ok(bounds) => (Ok(Vec::new()), bounds),
+            Err(error) => (Err(error), Bounds::default()),
+        };
+        results.push(FetchResult { partition: *partition, records, bytes: 0, bounds });
+    }
+    results
+}
+
+/// Lets go of pages of which the answer holds little.
+fn unpin(result: &mut FetchResult, room: usize) {
+    if let Ok(pieces) = &mut result.records
+        && !pieces.is_empty()
+        && (room < COPY_WITHIN || result.bytes < COPY_BELOW)
+    {
+        let mut copy = BytesMut::with_capacity(result.bytes);
+        pieces.iter().for_each(|piece| copy.extend_from_slice(piece));
+        *pieces = vec![copy.freeze()];
     }
 }
 
@@ -223,11 +250,7 @@ fn found(result: FetchResult) -> Result<Found, ErrorCode> {
     }
 }
 
-fn partition(
-    partition_index: i32,
-    committed: bool,
-    found: Result<Found, ErrorCode>,
-) -> Partition {
+fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCode>) -> Partition {
     match found {
         Ok(Found { bounds, records }) => Partition {
             partition_index,

@@ -25,9 +25,12 @@ const SIZE_LEN: usize = 4;
 const HEAD_LEN: usize = 8;
 /// Requests other than Produce up to this size need no reservation: a connection has few of them.
 const FREE: usize = 4 << 10;
+/// Requests other than Produce may not be larger, whatever socket.request.max.bytes says: 100,000 topics or partitions fit well.
+const MOST_OTHERS: usize = 16 << 20;
 /// What a request takes in memory once decoded, times its size, at most: the decoder is told so. Produce is mostly records, which stay
 /// slices.
 const DECODED: usize = 8;
+const MOST_DECODED: usize = 64 << 20;
 
 /// Why there is no further request.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +45,9 @@ pub(super) enum ReadEnd {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The size can't be one.
-    #[error("a request of {size} bytes; the limit (socket.request.max.bytes) is {max}")]
+    #[error(
+        "a request of {size} bytes; the limit (socket.request.max.bytes, less for all but Produce) is {max}"
+    )]
     Size {
         /// As it was sent.
         size: i32,
@@ -81,7 +86,7 @@ impl RequestBudgets {
 /// What a request of `size` bytes may take in memory beside its bytes.
 pub(super) fn decoded_limit(api: ApiKey, size: usize) -> usize {
     let times = if api == ApiKey::Produce { 2 } else { DECODED };
-    (64 << 10) + times * size
+    (64 << 10) + (times * size).min(MOST_DECODED)
 }
 
 /// How long to wait, and how much to take.
@@ -132,6 +137,9 @@ impl FrameReader {
             Some(&[high, low]) => i16::from_be_bytes([high, low]),
             _ => -1, // too short for any request: decoding says so
         };
+        if api != ApiKey::Produce.code() && length > MOST_OTHERS {
+            return Err(ReadEnd::Size { size, max: MOST_OTHERS });
+        }
         let reservation = budgets.reserve(api, length).await;
         self.after_large = length > SMALL;
         let frame = if self.after_large {
@@ -195,7 +203,9 @@ impl FrameReader {
 fn there(read: io::Result<usize>) -> io::Result<Option<usize>> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -15,11 +15,11 @@ mod limited;
 mod lookup;
 mod new_topic;
 mod refused;
-mod topics;
 mod resolved;
 mod server;
 mod sessions;
 mod telemetry;
+mod topics;
 
 mod alter_client_quotas;
 mod alter_configs;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use siltstone_configs::TopicConfig;
 use siltstone_kafka::ErrorCode;
+use siltstone_kafka::produce::Request;
 use siltstone_kafka::produce::request;
 use siltstone_kafka::produce::response::{Partition, RecordError, Topic};
-use siltstone_kafka::produce::Request;
 use siltstone_log::{PartitionId, TopicRow};
 
 use super::context::Context;
@@ -155,7 +155,11 @@ impl Begun {
         });
         refused.map(|(topic, refused)| {
             let message = refused.message.as_deref().unwrap_or(refused.code.message());
-            format!("produce without acknowledgement to '{}' failed: {}: {message}", topic.name, refused.code.name())
+            format!(
+                "produce without acknowledgement to '{}' failed: {}: {message}",
+                topic.name,
+                refused.code.name()
+            )
         })
     }
 }

@@ -65,14 +65,8 @@ struct Session {
 
 impl Session {
     fn new(by_id: bool, partitions: &[(Key, Wanted)], now: Instant) -> Self {
-        let mut session = Session {
-            by_id,
-            epoch: 1,
-            used: now,
-            order: BTreeMap::new(),
-            places: BTreeMap::new(),
-            next: 0,
-        };
+        let mut session =
+            Session { by_id, epoch: 1, used: now, order: BTreeMap::new(), places: BTreeMap::new(), next: 0 };
         partitions.iter().for_each(|(key, wanted)| session.put(key, *wanted));
         session
     }
@@ -225,8 +219,7 @@ impl Cache {
         ask.forgotten.iter().for_each(|key| session.forget(key));
         session.epoch = if session.epoch == i32::MAX { 1 } else { session.epoch + 1 };
         session.used = now;
-        let partitions: Vec<_> =
-            session.order.values().map(|m| (m.key.clone(), m.wanted, m.told)).collect();
+        let partitions: Vec<_> = session.order.values().map(|m| (m.key.clone(), m.wanted, m.told)).collect();
         self.partitions = self.partitions - before + partitions.len();
         if partitions.is_empty() {
             self.remove(ask.id);

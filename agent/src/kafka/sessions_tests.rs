@@ -48,9 +48,8 @@ async fn a_session_remembers_forgets_and_counts_its_epochs() {
 #[tokio::test(start_paused = true)]
 async fn sessions_and_their_partitions_are_bounded() {
     let sessions = Sessions::default();
-    let begin = |id: u32, partitions: &[i32]| {
-        sessions.take(ask(0, FIRST_EPOCH, partitions, &[]), id, 2).unwrap().id
-    };
+    let begin =
+        |id: u32, partitions: &[i32]| sessions.take(ask(0, FIRST_EPOCH, partitions, &[]), id, 2).unwrap().id;
     assert_eq!((begin(1, &[0]), begin(2, &[0, 1])), (1, 2));
     assert_eq!(begin(3, &[0]), 0, "nobody makes room for an equal");
     assert_eq!(begin(3, &[0, 1]), 3, "a smaller one makes room");

@@ -30,6 +30,8 @@ async fn frames_that_are_none_close_the_connection() {
     let cases = [
         (-1i32).to_be_bytes().to_vec(),
         i32::MAX.to_be_bytes().to_vec(),
+        // Only Produce may be so large.
+        [&(17i32 << 20).to_be_bytes()[..], &[0, 3, 0, 1, 0, 0, 0, 1]].concat(),
         framed(&[]),
         framed(&[0, 3]),
         request(999, 0, &[]),

@@ -13,7 +13,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let poll = fetch::Request { max_wait_ms: 60_000, ..fetch_from(&topic, &[(0, 0)]) };
     let mut expected = vec![client.send(12, &poll).await];
     for _ in 0..30 {
-        expected.push(client.send(9, &produce_to("t", -1, &[(0, batch(&[b"a"])), (1, batch(&[b"b"]))])).await);
+        expected
+            .push(client.send(9, &produce_to("t", -1, &[(0, batch(&[b"a"])), (1, batch(&[b"b"]))])).await);
         expected.push(client.send(0, &api_versions::Request::default()).await);
         expected.push(client.send(5, &list_offsets::Request::default()).await);
     }

@@ -52,8 +52,7 @@ impl Server {
     }
 
     pub async fn with_answers(answer_bytes: usize) -> Server {
-        let objects =
-            Objects::open("memory://", &Options::default(), &Environment::of_process(), 1).unwrap();
+        let objects = Objects::open("memory://", &Options::default(), &Environment::of_process(), 1).unwrap();
         let foundations = Foundations {
             store: Arc::new(MemoryStore::new(1, Faults::none())),
             objects,

@@ -81,10 +81,7 @@ async fn without_acknowledgement_there_is_no_answer_and_errors_end_the_connectio
     }
     let response = client.call(0, &api_versions::Request::default()).await;
     assert_eq!(response.error_code, 0, "the first answer is that of the first request that wants one");
-    let request = siltstone_kafka::fetch::Request {
-        max_wait_ms: 10_000,
-        ..fetch_from(&topic, &[(0, 39)])
-    };
+    let request = siltstone_kafka::fetch::Request { max_wait_ms: 10_000, ..fetch_from(&topic, &[(0, 39)]) };
     // Offset 39 may still be ahead of the log's end: then it is out of range, and asked for again.
     let mut written = false;
     for _ in 0..1000 {

@@ -118,8 +118,7 @@ async fn producer_ids_are_given_once_and_transactions_refused() {
             init_producer_id::Request { transactional_id: Some("x".into()), ..Default::default() };
         assert_ne!(client.call(version, &transactional).await.error_code, 0);
     }
-    let half =
-        init_producer_id::Request { transactional_id: None, producer_id: 5, ..Default::default() };
+    let half = init_producer_id::Request { transactional_id: None, producer_id: 5, ..Default::default() };
     assert_eq!(client.call(4, &half).await.error_code, ErrorCode::InvalidRequest.code());
 }
 
