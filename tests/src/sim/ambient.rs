@@ -22,9 +22,9 @@ impl SimClock {
         Arc::new(SimClock { started: Instant::now(), ahead: AtomicI64::new(ahead) })
     }
 
-    /// Makes it jump by so many milliseconds.
-    pub(super) fn jump(&self, by: i64) {
-        self.ahead.fetch_add(by, Ordering::Relaxed);
+    /// Makes it jump to so many milliseconds before or behind the true time.
+    pub(super) fn jump(&self, ahead: i64) {
+        self.ahead.store(ahead, Ordering::Relaxed);
     }
 }
 
