@@ -113,7 +113,13 @@ fn a_second_server_and_a_bad_start_say_what_is_wrong() {
     let busy = kit::plain(&["standalone", "--data", elsewhere.to_str().unwrap(), "--kafka", &server.kafka]);
     assert!(busy.status == 1 && busy.err.contains("listen.kafka"), "{busy:?}");
     let bad = kit::plain(&["standalone", "--set", "flush.bytes=1", "--set", "nonsense=1"]);
-    assert!(bad.status == 1 && bad.err.contains("nonsense") && bad.err.lines().count() == 2, "{bad:?}");
+    assert!(
+        bad.status == 1
+            && bad.err.contains("nonsense")
+            && bad.err.contains("64KiB")
+            && bad.err.lines().count() == 3,
+        "{bad:?}"
+    );
     let nobody = siltstone("127.0.0.1:1", &["topic", "list"], "");
     assert!(nobody.status == 1 && nobody.err.contains("siltstone standalone"), "{nobody:?}");
     assert_eq!(kit::plain(&["consume"]).status, 2);

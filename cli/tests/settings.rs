@@ -1,4 +1,5 @@
 //! Settings from the outside: precedence, refusals, and the page that documents them.
+#![allow(clippy::unwrap_used, reason = "a test: helpers outside of test functions count as code")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,6 +95,12 @@ fn rules_between_settings_name_who_broke_them() {
     let broken = [("buffer.bytes", "1MiB"), ("checkpoint.lease", "40s"), ("store.access_key_id", "k")];
     let problems = resolve(&flags(&broken), Vec::new(), Path::new("/nonexistent")).unwrap_err();
     let text = problems.to_string();
+    let both = resolve(
+        &flags(&[("nonsense", "1"), ("store.url", "ftp://x")]),
+        Vec::new(),
+        Path::new("/nonexistent"),
+    );
+    assert_eq!(both.unwrap_err().0.len(), 2);
     assert!(text.contains("flush.bytes (default): must be at most buffer.bytes (1MiB)"), "{text}");
     assert!(text.contains("checkpoint.lease (flag --set)"), "{text}");
     assert!(text.contains("store.access_key_id (flag --set)"), "{text}");

@@ -204,10 +204,10 @@ async fn write_all(
 ) {
     let mut write = BufWriter::with_capacity(BUFFER, write);
     while let Some(mut outgoing) = requests.recv().await {
-        if let Some(answer) = outgoing.answer.take() {
-            if waiting.send(answer).await.is_err() {
-                return;
-            }
+        if let Some(answer) = outgoing.answer.take()
+            && waiting.send(answer).await.is_err()
+        {
+            return;
         }
         for chunk in &outgoing.chunks {
             if write.write_all(chunk).await.is_err() {

@@ -28,11 +28,18 @@ fn page(rows: &[Row]) -> String {
         let line = match row.value.as_deref() {
             None => format!("# {key} is not set"),
             Some("(hidden)") => format!("# {key} is set and not shown"),
-            Some(value) => format!("{key} = {}", toml::Value::String(value.to_owned())),
+            Some(value) => format!("{key} = {}", bare(value)),
         };
         let _ = writeln!(page, "{line:<48} # {}", row.source);
     }
     page
+}
+
+/// As TOML writes it: numbers and truth values without quotes.
+fn bare(value: &str) -> toml::Value {
+    let number = value.parse().ok().filter(|number: &i64| number.to_string() == value);
+    let flag = value.parse().map(toml::Value::Boolean);
+    number.map(toml::Value::Integer).or(flag.ok()).unwrap_or_else(|| toml::Value::String(value.to_owned()))
 }
 
 #[cfg(test)]

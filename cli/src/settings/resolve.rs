@@ -1,6 +1,6 @@
 //! From what was given to what holds: precedence, defaults, and every problem at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -138,11 +138,11 @@ impl Resolver {
                 self.settings.kafka.insert(config.to_owned(), normalised.text);
             }
         }
-        // Rules between settings are of no use while single ones are wrong.
-        if problems.is_empty() {
-            for (name, why) in check::check(&self.settings) {
-                problems.push(Problem { name: name.to_owned(), source: self.source(name), why });
-            }
+        // What is wrong by itself has its default here: a second complaint about it would only confuse.
+        let wrong: BTreeSet<String> = problems.iter().map(|problem| problem.name.clone()).collect();
+        for (name, why) in check::check(&self.settings).into_iter().filter(|(name, _)| !wrong.contains(*name))
+        {
+            problems.push(Problem { name: name.to_owned(), source: self.source(name), why });
         }
         let rows = self.rows();
         Effective { settings: self.settings, rows }

@@ -154,11 +154,14 @@ pub(super) struct LaneRunner {
     shared: Arc<Shared>,
     under_way: VecDeque<Sent>,
     failures: u32,
+    /// Whether the partition has taken a batch. Until then only one is under way: a server that knows nothing of this producer takes any
+    /// first sequence, and so would take the second batch where the first was refused for a reason that passes.
+    begun: bool,
 }
 
 impl LaneRunner {
     pub(super) fn new(lane: Arc<Lane>, shared: Arc<Shared>) -> Self {
-        LaneRunner { lane, shared, under_way: VecDeque::new(), failures: 0 }
+        LaneRunner { lane, shared, under_way: VecDeque::new(), failures: 0, begun: false }
     }
 
     /// Runs until the producer is dropped or fails.
@@ -170,10 +173,15 @@ impl LaneRunner {
         }
     }
 
+    fn window(&self) -> usize {
+        let begun = self.begun || !self.shared.options.idempotent;
+        if begun { self.shared.options.in_flight.max(1) } else { 1 }
+    }
+
     async fn step(&mut self) -> Result<(), Error> {
         let due = self.fill().await?;
         let lane = self.lane.clone();
-        let window = self.under_way.len() < self.shared.options.in_flight.max(1);
+        let window = self.under_way.len() < self.window();
         let more = async {
             let waiting = async {
                 match due {
@@ -202,7 +210,7 @@ impl LaneRunner {
 
     /// Sends while there is something and the window has room. Gives the instant at which more will be due.
     async fn fill(&mut self) -> Result<Option<Instant>, Error> {
-        while self.under_way.len() < self.shared.options.in_flight.max(1) {
+        while self.under_way.len() < self.window() {
             let next = self.lane.lock().next(&self.shared)?;
             match next {
                 Next::Wait(due) => return Ok(Some(due)),
@@ -271,7 +279,7 @@ impl LaneRunner {
     }
 
     fn delivered(&mut self, batch: Batch, base_offset: i64) {
-        self.failures = 0;
+        (self.failures, self.begun) = (0, true);
         let records = batch.records;
         (self.shared.on_delivery)(Delivery {
             partition: self.lane.partition,
