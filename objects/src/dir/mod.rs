@@ -4,6 +4,7 @@
 //! synced, and writes one chunk per system call. All work is done on the runtime's blocking threads; an attempt that is
 //! dropped there still ends by itself, so a put that was given up may have its effect later.
 
+mod direct;
 mod ops;
 mod put;
 mod read;

@@ -6,8 +6,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::direct;
+
 /// Reservation up front pays only where the file has many blocks.
 const RESERVE_FROM: u64 = 1 << 20;
+
+/// Below this a put goes through the page cache: the copy costs less than the second trip to the disk.
+const DIRECT_FROM: u64 = 256 << 10;
 
 /// What a put needs of a file system. Nothing is durable before the call that says so.
 pub(crate) trait FileOps: Send + Sync + 'static {
@@ -74,6 +79,9 @@ impl OpenFile for RealFile {
     fn write_all(&mut self, chunks: &[Bytes], total: u64) -> io::Result<()> {
         if total >= RESERVE_FROM {
             reserve(&self.0, total)?;
+        }
+        if total >= DIRECT_FROM && direct::write(&self.0, chunks, total)? {
+            return Ok(());
         }
         let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
         let mut rest = &mut slices[..];

@@ -9,18 +9,38 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 
+use super::direct;
 use crate::backend::{Deleted, Found};
 use crate::fault::{Fault, Sort};
 
-/// Reads a range into memory that is not zeroed before. Blocks.
+/// Reads a range, past the page cache where that can be. Blocks.
 pub(super) fn get(path: &Path, range: Range<u64>) -> Result<Bytes, Fault> {
+    let opened = direct::open(path).map_err(|error| Fault::from_io("opening", &error))?;
+    if let Some(file) = opened {
+        let read = direct::read(&file, range.clone()).map_err(|error| Fault::from_io("reading", &error))?;
+        if let Some(bytes) = read {
+            return if bytes.len() as u64 == range.end - range.start {
+                Ok(bytes)
+            } else {
+                Err(short(&file, &range))
+            };
+        }
+    }
+    get_cached(path, range)
+}
+
+fn short(file: &File, range: &Range<u64>) -> Fault {
+    let size = file.metadata().map_or_else(|error| error.to_string(), |meta| meta.len().to_string());
+    Fault::new(Sort::Short, format!("bytes {range:?} were asked for, but it has {size} bytes"))
+}
+
+/// Reads a range through the page cache, into memory that is not zeroed before.
+fn get_cached(path: &Path, range: Range<u64>) -> Result<Bytes, Fault> {
     let file = File::open(path).map_err(|error| Fault::from_io("opening", &error))?;
     let want = usize::try_from(range.end - range.start)
         .map_err(|_| Fault::new(Sort::Refused, "range too large for memory"))?;
-    let size = file.metadata().map_err(|error| Fault::from_io("looking at", &error))?.len();
-    if size < range.end {
-        let reason = format!("bytes {range:?} were asked for, but it has {size} bytes");
-        return Err(Fault::new(Sort::Short, reason));
+    if file.metadata().map_err(|error| Fault::from_io("looking at", &error))?.len() < range.end {
+        return Err(short(&file, &range));
     }
     let mut bytes = Vec::with_capacity(want);
     while bytes.len() < want {
