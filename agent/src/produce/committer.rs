@@ -64,6 +64,12 @@ impl CommitQueue {
         self.news.notify_one();
     }
 
+    /// Drops what was not taken yet.
+    pub(super) fn clear(&self) {
+        let left = std::mem::take(&mut *self.lock());
+        drop(left);
+    }
+
     /// Takes the flushes that may go now, oldest first.
     pub(super) fn take(&self) -> Vec<Ready> {
         let mut queue = self.lock();

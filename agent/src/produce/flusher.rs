@@ -135,12 +135,14 @@ impl Writer {
         droppable: bool,
     ) -> Ticket {
         let (ticket, slots) = ticket::issue(batches.len(), reservation);
-        if self.pending.ended().get() {
-            return ticket; // the slots' drop answers
-        }
         let arrived = Instant::now();
         {
             let mut inner = self.lock();
+            // Asked under the lock: who ends the writer empties the buffer under it, once, after saying so.
+            if self.pending.ended().get() {
+                drop(inner);
+                return ticket; // the slots' drop answers
+            }
             for (batch, slot) in batches.into_iter().zip(slots) {
                 inner.buffer.push(Buffered { batch, slot, connection, droppable, arrived });
             }
@@ -224,8 +226,11 @@ impl Writer {
                 () = pause => {}
             }
         }
-        // What is still buffered is answered by dropping its slots.
-        drop(self.lock().buffer.take(usize::MAX, usize::MAX));
+        // What is still buffered, or waits for an upload that ends here, was never sent: it is answered by dropping its slots.
+        let left = self.lock().buffer.take(usize::MAX, usize::MAX);
+        drop(uploads);
+        drop(left);
+        self.queue.clear();
     }
 
     /// The next flush, or how long to wait for one.

@@ -352,9 +352,10 @@ impl Shard {
 
     fn must_reload(&self, frame: &Frame) -> bool {
         let inner = self.lock();
-        let behind = inner.state.as_ref().is_none_or(|state| {
-            state.position() < frame.floor && !bugs::on(Bug::FollowPastFloor)
-        });
+        let behind = inner
+            .state
+            .as_ref()
+            .is_none_or(|state| state.position() < frame.floor && !bugs::on(Bug::FollowPastFloor));
         behind || inner.halted.is_some() || inner.frame.voids != frame.voids
     }
 
