@@ -17,6 +17,10 @@
 //!
 //! A pause holds back all that an agent asks of the outside and all that is asked of it, in both directions, for a while. Its timers go on,
 //! so that a pause is also a network that lets nothing through and loses nothing.
+//!
+//! Not simulated yet: deletion of topics, agents of an older program (the cluster begins at the lowest feature level and is raised, but all
+//! agents know both levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than
+//! producers are remembered for, the Kafka protocol above the engine.
 
 mod agent;
 mod ambient;
