@@ -129,7 +129,8 @@ async fn topic(client: &Client, args: &BenchArgs) -> Result<(Topic, bool), Failu
     }
     let new = NewTopic { name: args.topic.clone(), partitions: Some(args.partitions), ..NewTopic::default() };
     client.create_topic(&new).await?;
-    Ok((client.topic(&args.topic, false).await?, true))
+    // It may take moments to be known.
+    Ok((client.topic(&args.topic, true).await?, true))
 }
 
 async fn measure(args: &BenchArgs, client: &Client, topic: &Topic) -> Result<Vec<Report>, Failure> {

@@ -128,7 +128,8 @@ async fn create(args: CreateArgs) -> Outcome {
         }
         other => other?,
     }
-    let topic = client.topic(&args.name, false).await?;
+    // It may take moments to be known.
+    let topic = client.topic(&args.name, true).await?;
     let count = topic.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     writeln!(std::io::stdout(), "created topic {} with {count} {noun}", args.name)?;

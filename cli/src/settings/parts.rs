@@ -46,6 +46,7 @@ impl Settings {
             ("broker.id", self.node_id.to_string()),
             ("listeners", format!("PLAINTEXT://{bound}")),
             ("advertised.listeners", format!("PLAINTEXT://{advertised}")),
+            ("log.dirs", self.store_url.clone()),
         ];
         fixed.extend(facts.map(|(name, value)| (name.to_owned(), value)));
         if !self.zone.is_empty() {
