@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use siltstone_log::Extent;
 use siltstone_objects::cache::Rope;
-use siltstone_records::{HEADER_LEN, Header, patched_prefix};
+use siltstone_records::{HEADER_LEN, Header, MAGIC, patched_prefix};
 
 /// Batches below this are copied together: a piece costs more than the copy.
 const COPY_BELOW: usize = 1024;
@@ -133,7 +133,8 @@ impl<'a> Walk<'a> {
         });
         let parsed = Header::parse(&header);
         let length = parsed.total_len().unwrap_or(usize::MAX);
-        if length > left || parsed.last_offset_delta < 0 {
+        // Magic is behind the length and before what the CRC covers.
+        if length > left || parsed.last_offset_delta < 0 || parsed.magic != MAGIC {
             return Err(self.damage("a batch's header is not one"));
         }
         let found = Found { header, base: self.base, length, start: self.cursor };

@@ -18,7 +18,8 @@ fn batch(records: usize, size: usize) -> Bytes {
 
 /// Batches of different sizes, small ones among them.
 fn sample() -> (Vec<Bytes>, Vec<u8>) {
-    let all: Vec<Bytes> = [(3, 10), (1, 2_000), (5, 700), (1, 1), (2, 3_000)].map(|(n, size)| batch(n, size)).to_vec();
+    let all: Vec<Bytes> =
+        [(3, 10), (1, 2_000), (5, 700), (1, 1), (2, 3_000)].map(|(n, size)| batch(n, size)).to_vec();
     let whole = all.concat();
     (all, whole)
 }
@@ -73,7 +74,7 @@ fn offsets_are_set_and_nothing_else_however_the_bytes_are_cut() {
 
 #[test]
 fn damage_is_found_and_named() {
-    let (_, whole) = sample();
+    let (all, whole) = sample();
     let walk_all = |bytes: &[u8], records: u64| -> Result<(), String> {
         let (extent, rope) = (extent(bytes.len(), records), rope(bytes, 500));
         let mut walk = Walk::new(&extent, &rope);
@@ -83,10 +84,16 @@ fn damage_is_found_and_named() {
         Ok(())
     };
     assert_eq!(walk_all(&whole, 12), Ok(()));
-    for at in (16..whole.len()).step_by(97) {
+    let starts: Vec<usize> =
+        all.iter().scan(0, |at, batch| Some(std::mem::replace(at, *at + batch.len()))).collect();
+    for at in (0..whole.len()).step_by(7) {
+        let within = at - starts.iter().rev().find(|start| **start <= at).unwrap();
+        if matches!(within, 0..8 | 12..16) {
+            continue; // base offset and leader epoch are set anew at every fetch
+        }
         let mut damaged = whole.clone();
         damaged[at] ^= 4;
-        let error = walk_all(&damaged, 12).expect_err("every flip behind the offsets is found");
+        let error = walk_all(&damaged, 12).expect_err("every other flip is found");
         assert!(error.contains("object seg/"), "{error}");
     }
     assert!(walk_all(&whole[..whole.len() - 1], 12).is_err());

@@ -266,7 +266,8 @@ fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCo
             partition_index,
             error_code: code.code(),
             high_watermark: NO_OFFSET,
-            aborted_transactions: committed.then(Vec::new),
+            // As Kafka: empty, not null, for what was never looked into.
+            aborted_transactions: (committed || is_unknown(code)).then(Vec::new),
             records: Some(Records::new()),
             ..Partition::default()
         },
@@ -287,4 +288,9 @@ fn push(response: &mut Response, key: TopicKey, partition: Partition) {
             partitions: vec![partition],
         }),
     }
+}
+
+/// There is nothing of this name or id.
+fn is_unknown(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
 }

@@ -191,10 +191,7 @@ struct Landing {
 
 impl Landing {
     /// Waits for room. None if all who wanted it have gone by then: then nothing is fetched.
-    async fn board(
-        &mut self,
-        sender: &Promise<Outcome>,
-    ) -> Option<Option<OwnedSemaphorePermit>> {
+    async fn board(&mut self, sender: &Promise<Outcome>) -> Option<Option<OwnedSemaphorePermit>> {
         let bytes = match self.charge {
             Charge::Fetch(bytes) | Charge::Ahead(bytes) => bytes,
             Charge::Reader => return Some(None),
