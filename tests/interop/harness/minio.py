@@ -43,10 +43,10 @@ class Minio:
         return f"s3://{BUCKET}/{prefix}"
 
     def env(self):
-        """The names that AWS tools and the `object_store` crate read."""
+        """Where and who by the names that AWS tools read, and that plain HTTP is meant."""
         endpoint = f"http://127.0.0.1:{self.port}"
         return {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
-                "AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true"}
+                "AWS_ENDPOINT_URL": endpoint, "SILTSTONE_STORE__ALLOW_HTTP": "true"}
 
     def objects(self):
         """Bytes and number of files under the bucket: proof that the store was used."""
