@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use siltstone_log::{CatalogEntry, ClusterRow, FormatError, Position, TopicRow, decode_configs};
 use siltstone_store::{KeyRange, RangeLimit, Snapshot, Store, StoreError, Watch};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::state::CatalogState;
-use crate::follow::STALE_AFTER;
+use crate::follow::{STALE_AFTER, until_news};
 use crate::keys::{broker_configs, catalog_floor, catalog_log, catalog_tick, cluster, topic_name};
 use crate::level::Level;
 
@@ -37,7 +37,6 @@ pub struct Catalog {
     state: RwLock<(Arc<CatalogState>, Option<Instant>)>,
     requested: AtomicU64,
     completed: Level<u64>,
-    changed: watch::Sender<u64>,
     poke: Notify,
 }
 
@@ -55,7 +54,6 @@ impl Catalog {
             state: RwLock::new((Arc::default(), None)),
             requested: AtomicU64::new(0),
             completed: Level::new(0),
-            changed: watch::Sender::new(0),
             poke: Notify::new(),
         })
     }
@@ -76,11 +74,6 @@ impl Catalog {
         if done.is_ok() { Ok(self.state()) } else { Err(CatalogReadError::Stale) }
     }
 
-    /// A receiver that is told of every change.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
     /// Follows the catalog. Never returns.
     pub async fn run(self: Arc<Self>) {
         let mut watch: Option<Watch> = None;
@@ -95,18 +88,7 @@ impl Catalog {
                     RETRY
                 }
             };
-            let fired = async {
-                match watch.as_mut() {
-                    Some(watch) => drop(watch.await),
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = fired => watch = None,
-                () = self.poke.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+            until_news(&mut watch, &self.poke, pause).await;
         }
     }
 
@@ -122,16 +104,12 @@ impl Catalog {
         } else {
             advance(snapshot.as_ref(), &known).await?
         };
-        let changed = next.is_some();
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             state.1 = Some(began);
             if let Some(next) = next {
                 state.0 = Arc::new(next);
             }
-        }
-        if changed {
-            self.changed.send_modify(|count| *count += 1);
         }
         self.completed.set(ticket);
         Ok(())

@@ -15,3 +15,4 @@ pub(crate) use load::row;
 pub use load::{FollowError, OwnOutcome};
 pub use shard::{Dirty, Followers, Outcomes, STALE_AFTER, Shard, ShardError};
 pub use wait::Subscription;
+pub(crate) use wait::until_news;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::load::{self, Folded, FollowError, Frame, OwnOutcome};
-use super::wait::{Subscription, Waiters};
+use super::wait::{Subscription, Waiters, until_news};
 use crate::bugs::{self, Bug};
 use crate::keys::{registration, shard_tick};
 use crate::level::Level;
@@ -285,18 +285,7 @@ impl Shard {
                     retry
                 }
             };
-            let fired = async {
-                match watch.as_mut() {
-                    Some(watch) => drop(watch.await),
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = fired => watch = None,
-                () = self.poke.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+            until_news(&mut watch, &self.poke, pause).await;
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use siltstone_log::PartitionId;
+use siltstone_store::Watch;
 use tokio::sync::Notify;
 
 /// Who waits for which partition. Bounded by the requests that wait, each for partitions that it named.
@@ -70,5 +72,22 @@ impl Drop for Subscription {
                 }
             }
         }
+    }
+}
+
+/// Waits for a reason to look again: the watch fires (and is used up), somebody pokes, or the pause is over.
+pub(crate) async fn until_news(watch: &mut Option<Watch>, poke: &Notify, pause: Duration) {
+    let fired = async {
+        match watch.as_mut() {
+            // Lost or fired: in both cases the answer is to look.
+            Some(watch) => drop(watch.await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = fired => *watch = None,
+        () = poke.notified() => {}
+        () = tokio::time::sleep(pause) => {}
     }
 }
