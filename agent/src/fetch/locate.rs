@@ -1,5 +1,7 @@
 //! From an offset to the extents that hold it and what follows.
 
+use std::sync::Arc;
+
 use siltstone_log::{Extent, PartitionId};
 use siltstone_metadata::rows;
 use siltstone_metadata::shard::{Lookup, PartitionState};
@@ -60,9 +62,18 @@ impl Reader {
         offset: i64,
         bytes: u64,
     ) -> Result<Vec<Extent>, FetchError> {
-        let shard = self.followers.of(partition).id();
-        let snapshot = self.store.snapshot().await?;
-        let chunk = rows::chunk_at(snapshot.as_ref(), shard, partition, offset).await?;
-        Ok(enough(chunk.into_iter().filter(|extent| extent.end() > offset), bytes))
+        let chunk = match self.chunks.find(partition, offset) {
+            Some(kept) => kept,
+            None => {
+                let shard = self.followers.of(partition).id();
+                let snapshot = self.store.snapshot().await?;
+                let read: Arc<[Extent]> =
+                    rows::chunk_at(snapshot.as_ref(), shard, partition, offset).await?.into();
+                self.chunks.keep(partition, Arc::clone(&read));
+                read
+            }
+        };
+        let first = chunk.partition_point(|extent| extent.end() <= offset);
+        Ok(enough(chunk[first..].iter().copied(), bytes))
     }
 }

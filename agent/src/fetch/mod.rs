@@ -9,6 +9,7 @@
 //! batches; every batch's CRC is checked against what the producer sent, and damage is an error that names the object, for that range
 //! alone. An offset is judged out of range only from state as fresh as the request (S6).
 
+mod chunks;
 mod error;
 mod locate;
 mod poll;

@@ -5,10 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_log::PartitionId;
 use siltstone_metadata::follow::Subscription;
+use siltstone_metadata::shard::PartitionState;
 use tokio::time::Instant;
 
 use super::error::FetchError;
-use super::reader::{Bounds, Read, Reader};
+use super::reader::{Bounds, Plan, Read, Reader};
+
+/// A partition's share of an answer is at least this: more than a page's worth of small ones would only be more requests.
+const LEAST_SHARE: usize = 256 << 10;
 
 /// What is wanted of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,15 +87,19 @@ impl Reader {
     }
 
     async fn fetch_once(&self, spec: &FetchSpec) -> Vec<FetchResult> {
+        let plans = self.plans(spec).await;
         let mut left = spec.max_bytes;
         let mut any = false;
         let mut results = Vec::with_capacity(spec.partitions.len());
-        for wanted in &spec.partitions {
+        for (wanted, plan) in spec.partitions.iter().zip(plans) {
             let max_bytes = wanted.max_bytes.min(left);
-            let read = if any && max_bytes == 0 {
-                self.bounds(wanted.partition).await.map(|bounds| Read { bounds, ..Read::default() })
-            } else {
-                self.read(wanted.partition, wanted.offset, max_bytes, !any).await
+            let read = match plan {
+                Some(Ok(plan)) => self.finish(plan, left, !any).await,
+                Some(Err(error)) => Err(error),
+                None if any && max_bytes == 0 => {
+                    self.bounds(wanted.partition).await.map(|bounds| Read { bounds, ..Read::default() })
+                }
+                None => self.read(wanted.partition, wanted.offset, max_bytes, !any).await,
             };
             results.push(match read {
                 Ok(read) => {
@@ -107,5 +115,30 @@ impl Reader {
             });
         }
         results
+    }
+
+    /// Begins to read of all partitions that there will be room for, so that none waits for the bytes of those before it. What there is
+    /// room for is shared out evenly among those that have something: partitions that move on together are read from the
+    /// same pages at the same time, while one that runs ahead makes them be read twice.
+    async fn plans(&self, spec: &FetchSpec) -> Vec<Option<Result<Plan, FetchError>>> {
+        let mut ready = 0;
+        for wanted in &spec.partitions {
+            let behind = |state: &PartitionState| state.next() > wanted.offset;
+            ready += usize::from(self.state(wanted.partition, behind).await.unwrap_or(false));
+        }
+        let mut left = spec.max_bytes;
+        let share = (left / ready.max(1)).max(LEAST_SHARE);
+        let mut plans = Vec::with_capacity(spec.partitions.len());
+        for (index, wanted) in spec.partitions.iter().enumerate() {
+            if index > 0 && left == 0 {
+                plans.push(None);
+                continue;
+            }
+            let max_bytes = wanted.max_bytes.min(left).min(share);
+            let plan = self.plan(wanted.partition, wanted.offset, max_bytes).await;
+            left = left.saturating_sub(plan.as_ref().map_or(0, |plan| plan.bytes.min(max_bytes)));
+            plans.push(Some(plan));
+        }
+        plans
     }
 }

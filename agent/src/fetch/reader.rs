@@ -1,5 +1,6 @@
 //! Reading one partition.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use siltstone_log::{Encoding, Extent, PartitionId};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::PartitionState;
 use siltstone_objects::ReadError;
-use siltstone_objects::cache::{PageCache, Rope};
+use siltstone_objects::cache::{Decoding, PageCache, Reading, Rope};
 use siltstone_store::Store;
 
+use super::chunks::Chunks;
 use super::error::FetchError;
 use super::locate::{self, Located};
 use super::walk::{Pieces, Walk};
@@ -39,6 +41,7 @@ pub struct Reader {
     pub(super) store: Arc<dyn Store>,
     pub(super) followers: Followers,
     pub(super) cache: PageCache,
+    pub(super) chunks: Arc<Chunks>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -49,7 +52,7 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Store>, followers: Followers, cache: PageCache) -> Self {
-        Reader { store, followers, cache }
+        Reader { store, followers, cache, chunks: Arc::default() }
     }
 
     /// The followed shards.
@@ -107,7 +110,19 @@ impl Reader {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
-        let look = |state: &PartitionState| locate::in_state(state, offset, max_bytes as u64);
+        let plan = self.plan(partition, offset, max_bytes).await?;
+        self.finish(plan, max_bytes, at_least_one).await
+    }
+
+    /// Finds what to read, and begins to.
+    pub(super) async fn plan(
+        &self,
+        partition: PartitionId,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<Plan, FetchError> {
+        // As much again is read ahead, should all of this be wanted.
+        let look = |state: &PartitionState| locate::in_state(state, offset, 2 * max_bytes as u64);
         let (mut bounds, mut located) = self.state(partition, look).await?;
         if matches!(located, Located::OutOfRange) {
             // Perhaps the offset comes from an agent that is ahead.
@@ -116,8 +131,8 @@ impl Reader {
         }
         let extents = match located {
             Located::Extents(extents) => extents,
-            Located::End => return Ok(Read { bounds, ..Read::default() }),
-            Located::Rows => self.in_rows(partition, offset, max_bytes as u64).await?,
+            Located::End => Vec::new(),
+            Located::Rows => self.in_rows(partition, offset, 2 * max_bytes as u64).await?,
             Located::OutOfRange => {
                 return Err(FetchError::OutOfRange {
                     offset,
@@ -126,53 +141,95 @@ impl Reader {
                 });
             }
         };
+        let mut plan = Plan {
+            partition,
+            offset,
+            max_bytes,
+            bounds,
+            begun: VecDeque::new(),
+            ahead: VecDeque::new(),
+            bytes: 0,
+        };
+        for extent in extents {
+            if plan.begun.is_empty() || plan.bytes < max_bytes {
+                plan.bytes += extent.length as usize;
+                plan.begun.push_back((extent, self.begin(&extent)));
+            } else {
+                plan.ahead.push_back(extent);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Waits for what a plan began, and takes of it what fits; no more than `left` bytes, if there is less room by now.
+    pub(super) async fn finish(
+        &self,
+        mut plan: Plan,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<Read, FetchError> {
+        let (offset, bounds, max_bytes) = (plan.offset, plan.bounds, plan.max_bytes.min(left));
         let mut pieces = Pieces::default();
-        for (index, extent) in extents.iter().enumerate() {
+        while let Some((extent, begun)) = plan.begun.pop_front() {
             let before = pieces.bytes;
-            let rope = match self.bytes(extent).await {
+            let rope = match begun.done().await {
                 Ok(rope) => rope,
                 // What was read before the damage is good.
                 Err(_) if before > 0 => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.chunks.forget(plan.partition);
+                    return Err(error.into());
+                }
             };
-            let full = match take(extent, &rope, offset, max_bytes, at_least_one, &mut pieces) {
+            let full = match take(&extent, &rope, offset, max_bytes, at_least_one, &mut pieces) {
                 Ok(full) => full,
                 Err(_) if before > 0 => break,
                 Err(reason) => {
-                    tracing::error!(?partition, offset, %reason, "damaged segment");
+                    tracing::error!(partition = ?plan.partition, offset, %reason, "damaged segment");
+                    self.chunks.forget(plan.partition);
                     self.cache.invalidate(extent.segment.id);
                     return Err(FetchError::Storage(reason));
                 }
             };
             if full {
+                // Who takes all there is room for will soon want what follows.
+                let rest = plan.begun.drain(..).map(|(extent, _)| extent).chain(plan.ahead.drain(..));
+                self.read_ahead(std::iter::once(extent).chain(rest));
                 break;
-            }
-            if let Some(next) = extents.get(index + 1) {
-                self.read_ahead(next);
             }
         }
         pieces.flush();
         Ok(Read { pieces: pieces.pieces, bytes: pieces.bytes, bounds })
     }
 
-    fn read_ahead(&self, extent: &Extent) {
-        if extent.segment.inline {
-            return;
+    fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
+        for extent in extents.filter(|extent| !extent.segment.inline) {
+            let from = extent.block.start;
+            let range = match extent.block.encoding {
+                Encoding::Plain => {
+                    from + u64::from(extent.start)..from + u64::from(extent.start) + u64::from(extent.length)
+                }
+                Encoding::Zstd { .. } => from..from + u64::from(extent.block.length),
+            };
+            if !self.cache.prefetch(extent.segment, range) {
+                break;
+            }
         }
-        let page = self.cache.page_bytes();
-        let first = extent.block.start / page;
-        let end = (extent.block.start + u64::from(extent.block.length)).div_ceil(page);
-        self.cache.prefetch(extent.segment, first..end);
     }
 
     /// The bytes of an extent's batches.
     pub(super) async fn bytes(&self, extent: &Extent) -> Result<Rope, FetchError> {
+        Ok(self.begin(extent).done().await?)
+    }
+
+    /// Starts to read the bytes of an extent's batches.
+    fn begin(&self, extent: &Extent) -> Begun {
         let (start, length) = (u64::from(extent.start), u64::from(extent.length));
         let block = extent.block;
         match block.encoding {
             Encoding::Plain => {
                 let from = block.start + start;
-                Ok(self.cache.read(extent.segment, from..from + length).await?)
+                Begun::Plain(self.cache.begin(extent.segment, from..from + length))
             }
             Encoding::Zstd { raw_length } => {
                 let (cache, segment) = (self.cache.clone(), extent.segment);
@@ -181,10 +238,41 @@ impl Reader {
                         cache.read(segment, block.start..block.start + u64::from(block.length)).await?;
                     decompress(stored, raw_length, &segment.id.object_name()).await
                 };
-                let whole = self.cache.decoded(segment.id, block.start, make).await?;
-                let mut rope = Rope::new();
-                rope.push(whole.slice(start as usize..(start + length) as usize));
-                Ok(rope)
+                let whole = self.cache.begin_decoded(segment.id, block.start, make);
+                Begun::Decoding { whole, start: start as usize, end: (start + length) as usize }
+            }
+        }
+    }
+}
+
+/// What is to be read of a partition, and is on its way.
+pub(super) struct Plan {
+    partition: PartitionId,
+    offset: i64,
+    max_bytes: usize,
+    bounds: Bounds,
+    begun: VecDeque<(Extent, Begun)>,
+    /// Extents behind those.
+    ahead: VecDeque<Extent>,
+    /// Bytes of what was begun; may be more than there was room for.
+    pub(super) bytes: usize,
+}
+
+/// An extent's bytes on their way.
+enum Begun {
+    Plain(Reading),
+    Decoding { whole: Decoding, start: usize, end: usize },
+}
+
+impl Begun {
+    async fn done(self) -> Result<Rope, ReadError> {
+        match self {
+            Begun::Plain(reading) => reading.done().await,
+            Begun::Decoding { whole, start, end } => {
+                let whole = whole.done().await?;
+                // Another extent of this block said that it was longer: then one of them is wrong.
+                let part = whole.get(start..end).map(|_| whole.slice(start..end));
+                Ok(part.unwrap_or_default().into())
             }
         }
     }

@@ -160,7 +160,7 @@ settings! {
         "Bytes of produce requests that may wait to be written. Beyond it producers wait."
     "cache.bytes" cache_bytes: Size, Is("64MiB");
         "Bytes of segments kept in memory for reading."
-    "cache.page_bytes" page_bytes: Size, by_store("1MiB", "4MiB");
+    "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."
     "limits.connections" max_connections: usize, Is("20000");
         "Connections at once; others wait to be accepted. Kafka's max.connections may say less."

@@ -34,10 +34,9 @@ use lru::{Key, Part};
 pub const DEFAULT_PAGE_BYTES: u64 = 4 << 20;
 /// The smallest page: below it the cache's own bookkeeping would dominate.
 const MIN_PAGE_BYTES: u64 = 256;
-/// Pages read ahead at once.
-const AHEAD: usize = 4;
-/// Read-ahead that nobody has read yet may fill this part of the cache.
-const AHEAD_PART: u64 = 4;
+/// Read-ahead that is under way or that nobody has read yet may fill this part of the cache: so little that pages which readers
+/// come back to don't push it out before it is read.
+const AHEAD_PART: u64 = 3;
 
 /// Where segments' bytes come from: objects, or rows of the metadata store.
 #[async_trait]
@@ -75,22 +74,19 @@ impl PageCache {
 
     /// Bytes `range` of a segment, without copying. All pages that are missing are fetched at once.
     pub async fn read(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Rope, ReadError> {
-        if range.start > range.end || range.end > segment.length {
-            let reason = format!("bytes {range:?} were asked for, but it has {}", segment.length);
-            return Err(ReadError::Corrupt { name: segment.id.to_string(), reason });
-        }
-        let mut rope = Rope::new();
-        if range.is_empty() {
-            return Ok(rope);
-        }
-        let pages = range.start / self.page..=(range.end - 1) / self.page;
-        let waits: Vec<(u64, Wait)> =
-            pages.map(|page| (page * self.page, self.obtain(segment, page))).collect();
-        for (start, wait) in waits {
-            let pieces = wait.done(|| segment.id.to_string()).await?;
-            rope.push_range(&pieces, range.start.saturating_sub(start)..(range.end - start).min(self.page));
-        }
-        Ok(rope)
+        self.begin(segment, range).done().await
+    }
+
+    /// Starts to read, so that several reads are under way at once; [`Reading::done`] gives the bytes. What is begun and dropped is not
+    /// fetched, if that has not started.
+    pub fn begin(&self, segment: SegmentPlace, range: Range<u64>) -> Reading {
+        let good = range.start <= range.end && range.end <= segment.length;
+        let pages = match range.end.checked_sub(1) {
+            Some(last) if good && !range.is_empty() => range.start / self.page..last / self.page + 1,
+            _ => 0..0,
+        };
+        let waits = pages.map(|page| (page * self.page, self.obtain(segment, page))).collect();
+        Reading { segment, range, good, page: self.page, waits }
     }
 
     fn obtain(&self, segment: SegmentPlace, page: u64) -> Wait {
@@ -131,11 +127,11 @@ impl PageCache {
         });
     }
 
-    /// Starts to read pages that will be wanted soon, and does not wait. Stops at the first page for which there is no room:
-    /// a few at once, and no more than a quarter of the cache with pages that nobody has read yet.
-    pub fn prefetch(&self, segment: SegmentPlace, pages: Range<u64>) {
-        let end = pages.end.min(segment.length.div_ceil(self.page));
-        for page in pages.start..end {
+    /// Starts to read the pages of a range that will be wanted soon, and does not wait. Stops at the first page for which there is no
+    /// room: no more than a third of the cache is for pages that nobody has read yet. Whether there was room for all.
+    pub fn prefetch(&self, segment: SegmentPlace, range: Range<u64>) -> bool {
+        let end = range.end.min(segment.length).div_ceil(self.page);
+        for page in range.start / self.page..end {
             let key = Key { segment: segment.id, part: Part::Page(page) };
             let range = self.range(segment.length, page);
             let bytes = range.end - range.start;
@@ -143,8 +139,7 @@ impl PageCache {
                 if state.lru.contains(&key) || state.is_coming(&key) {
                     return None;
                 }
-                let full = state.ahead.0 >= AHEAD;
-                if full || state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
+                if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
                     return Some(false);
                 }
                 let work = fetch(Arc::clone(&self.source), segment, range);
@@ -153,10 +148,14 @@ impl PageCache {
             });
             match started {
                 Some(true) => telemetry::cache_prefetch("started"),
-                Some(false) => return telemetry::cache_prefetch("dropped"),
+                Some(false) => {
+                    telemetry::cache_prefetch("dropped");
+                    return false;
+                }
                 None => {}
             }
         }
+        true
     }
 
     /// A decompressed block, made once by `make` however many want it, and kept in the same budget as pages.
@@ -170,13 +169,25 @@ impl PageCache {
     where
         F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
     {
+        self.begin_decoded(segment, block_offset, make).done().await
+    }
+
+    /// As [`decoded`](PageCache::decoded), in two steps.
+    pub fn begin_decoded<F>(
+        &self,
+        segment: SegmentId,
+        block_offset: u64,
+        make: impl FnOnce() -> F,
+    ) -> Decoding
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
         let key = Key { segment, part: Part::Block(block_offset) };
         let wait = self.shared.obtain(key, Charge::Reader, || {
             let made = make();
             async move { Ok(vec![made.await?].into()) }
         });
-        let pieces = wait.done(|| segment.to_string()).await?;
-        Ok(pieces.first().cloned().unwrap_or_default())
+        Decoding { segment, wait }
     }
 
     /// Drops what is held of a segment, and keeps nothing of what is being fetched of it.
@@ -185,6 +196,46 @@ impl PageCache {
             state.lru.remove_segment(segment);
             state.forget_flights(segment);
         });
+    }
+}
+
+/// A read under way.
+pub struct Reading {
+    segment: SegmentPlace,
+    range: Range<u64>,
+    good: bool,
+    page: u64,
+    waits: Vec<(u64, Wait)>,
+}
+
+impl Reading {
+    /// The bytes, once all of them are there.
+    pub async fn done(self) -> Result<Rope, ReadError> {
+        let Reading { segment, range, good, page, waits } = self;
+        if !good {
+            let reason = format!("bytes {range:?} were asked for, but it has {}", segment.length);
+            return Err(ReadError::Corrupt { name: segment.id.to_string(), reason });
+        }
+        let mut rope = Rope::new();
+        for (start, wait) in waits {
+            let pieces = wait.done(|| segment.id.to_string()).await?;
+            rope.push_range(&pieces, range.start.saturating_sub(start)..(range.end - start).min(page));
+        }
+        Ok(rope)
+    }
+}
+
+/// A block that is being decompressed.
+pub struct Decoding {
+    segment: SegmentId,
+    wait: Wait,
+}
+
+impl Decoding {
+    /// The block, once it is there.
+    pub async fn done(self) -> Result<Bytes, ReadError> {
+        let pieces = self.wait.done(|| self.segment.to_string()).await?;
+        Ok(pieces.first().cloned().unwrap_or_default())
     }
 }
 

@@ -168,7 +168,7 @@ async fn bytes_stay_within_the_limit_whatever_happens() {
                             cache.insert_written(segment(number), &[expect(segment(number), 0..8000).into()])
                         }
                         1 => cache.invalidate(segment(number)),
-                        2 => cache.prefetch(place(number, 8000), at / PAGE..8),
+                        2 => _ = cache.prefetch(place(number, 8000), at..8000),
                         _ => {
                             let rope = cache.read(place(number, 8000), at..at + 1000).await.unwrap();
                             assert_eq!(rope.to_bytes(), expect(segment(number), at..at + 1000));
@@ -199,21 +199,38 @@ async fn a_page_larger_than_the_cache_passes_through() {
 #[tokio::test]
 async fn read_ahead_is_bounded_and_used() {
     let source = Source::new(0);
-    let cache = PageCache::new(20_000, PAGE, source.clone());
-    cache.prefetch(place(1, 50_000), 0..50);
+    let cache = PageCache::new(30_000, PAGE, source.clone());
+    assert!(!cache.prefetch(place(1, 50_000), 0..50_000));
     tokio::task::yield_now().await;
-    assert_eq!(source.fetches(), AHEAD as u64, "some at once, the rest is dropped");
-    source.gate.add_permits(AHEAD);
+    assert_eq!(source.fetches(), 10, "a third of the cache, the rest is dropped");
+    source.gate.add_permits(10);
     let rope = cache.read(place(1, 50_000), 0..4000).await.unwrap();
     assert_eq!(rope.to_bytes(), expect(segment(1), 0..4000));
-    assert_eq!(source.fetches(), AHEAD as u64, "readers used what was read ahead");
-    // What nobody reads fills a quarter of the cache, and then no more is read ahead.
+    tokio::time::timeout(Duration::from_secs(10), settled(&cache)).await.unwrap();
+    assert_eq!(source.fetches(), 10, "readers used what was read ahead");
+    // What nobody reads fills a third of the cache, and then no more is read ahead: six pages of the first are unread.
     source.gate.add_permits(OPEN);
     for _ in 0..20 {
-        cache.prefetch(place(2, 50_000), 0..50);
+        cache.prefetch(place(2, 50_000), 0..50_000);
         tokio::time::timeout(Duration::from_secs(10), settled(&cache)).await.unwrap();
     }
-    assert!((AHEAD as u64 + 1..=AHEAD as u64 + 5).contains(&source.fetches()), "{}", source.fetches());
+    assert!((11..=14).contains(&source.fetches()), "{}", source.fetches());
+    assert!(cache.prefetch(place(2, 50_000), 0..1), "it is there");
+}
+
+#[tokio::test]
+async fn reads_that_were_begun_run_together() {
+    let source = Source::new(0);
+    let cache = PageCache::new(100_000, PAGE, source.clone());
+    let readings: Vec<Reading> = (1..=3).map(|number| cache.begin(place(number, PAGE), 10..900)).collect();
+    while source.fetches() < 3 {
+        tokio::task::yield_now().await;
+    }
+    source.gate.add_permits(3);
+    for (number, reading) in (1..).zip(readings) {
+        assert_eq!(reading.done().await.unwrap().to_bytes(), expect(segment(number), 10..900));
+    }
+    assert_eq!(source.fetches(), 3);
 }
 
 /// Waits until no read-ahead is under way.

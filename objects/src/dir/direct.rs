@@ -7,11 +7,13 @@
 //! Where the file system can't (it answers EINVAL), callers go through the page cache. Durability is not touched: a direct write is
 //! synced like any other.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
@@ -20,6 +22,10 @@ use rustix::fs::{Mode, OFlags};
 const ALIGN: usize = 4096;
 /// Bytes copied together for one write.
 const PIECE: usize = 1 << 20;
+/// Memory for reads comes in multiples of this, so that it can be used again.
+const STEP: usize = 64 << 10;
+/// Memory of reads that are over, kept for others, at most.
+const SPARE: usize = 16 << 20;
 
 /// Bytes whose written part begins at an aligned address.
 struct Aligned {
@@ -103,16 +109,89 @@ pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Memory of reads that are over. Finding, clearing and giving back a megabyte costs more than reading it.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Free>);
+
+#[derive(Default)]
+struct Free {
+    by_size: BTreeMap<usize, Vec<Aligned>>,
+    bytes: usize,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Aligned memory of at least `want` bytes, with anything in it.
+    fn take(&self, want: usize) -> Aligned {
+        let size = want.next_multiple_of(STEP);
+        let mut free = self.lock();
+        if let Some(found) = free.by_size.get_mut(&size).and_then(Vec::pop) {
+            free.bytes -= size;
+            return found;
+        }
+        drop(free);
+        let mut new = Aligned::new(size);
+        new.memory.resize(new.start + size, 0);
+        new
+    }
+
+    /// Keeps memory for later, unless there is enough of it.
+    fn give(&self, memory: Aligned) {
+        let size = memory.filled();
+        let mut free = self.lock();
+        if free.bytes + size <= SPARE {
+            free.bytes += size;
+            free.by_size.entry(size).or_default().push(memory);
+        }
+    }
+}
+
+/// Memory with what was read into it; goes back to the pool with the last of its readers.
+struct Lent {
+    memory: Option<Aligned>,
+    range: Range<usize>,
+    pool: Arc<Pool>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.as_ref().map_or(&[], |memory| &memory.bytes()[self.range.clone()])
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.pool.give(memory);
+        }
+    }
+}
+
 /// Reads a range of a file that [`open`] opened. Fewer bytes come if it is shorter. `None`: the file system can't.
-pub(super) fn read(file: &File, range: Range<u64>) -> io::Result<Option<Bytes>> {
+pub(super) fn read(file: &File, range: Range<u64>, pool: &Arc<Pool>) -> io::Result<Option<Bytes>> {
     let first = range.start - range.start % ALIGN as u64;
     let end = range.end.next_multiple_of(ALIGN as u64);
     let want = usize::try_from(end - first).map_err(io::Error::other)?;
-    let mut into = Aligned::new(want);
-    into.memory.resize(into.start + want, 0);
+    let mut into = Lent { memory: Some(pool.take(want)), range: 0..0, pool: Arc::clone(pool) };
+    let read = match into.memory.as_mut() {
+        Some(memory) => fill(file, memory, first, want)?,
+        None => Some(0),
+    };
+    let Some(read) = read else { return Ok(None) };
+    let from = (range.start - first) as usize;
+    let to = read.min((range.end - first) as usize);
+    into.range = from.min(to)..to;
+    Ok(Some(Bytes::from_owner(into)))
+}
+
+/// Reads up to `want` bytes from `first` on; how many there were. `None`: the file system can't.
+fn fill(file: &File, into: &mut Aligned, first: u64, want: usize) -> io::Result<Option<usize>> {
     let mut read = 0;
     while read < want {
-        match file.read_at(&mut into.memory[into.start + read..], first + read as u64) {
+        match file.read_at(&mut into.memory[into.start + read..into.start + want], first + read as u64) {
             Ok(0) => break,
             Ok(more) => read += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -123,9 +202,7 @@ pub(super) fn read(file: &File, range: Range<u64>) -> io::Result<Option<Bytes>> 
             break; // the end of the file
         }
     }
-    let from = into.start + (range.start - first) as usize;
-    let to = into.start + read.min((range.end - first) as usize);
-    Ok(Some(Bytes::from(into.memory).slice(from.min(to)..to)))
+    Ok(Some(read))
 }
 
 #[cfg(test)]
@@ -133,9 +210,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_is_used_again_and_what_is_kept_is_bounded() {
+        let pool = Arc::new(Pool::default());
+        let first = pool.take(1);
+        let at = first.bytes().as_ptr();
+        assert!(first.filled() == STEP && at.align_offset(ALIGN) == 0);
+        pool.give(first);
+        assert_eq!(pool.lock().bytes, STEP);
+        assert_ne!(pool.take(STEP + 1).bytes().as_ptr(), at, "it is too small");
+        assert_eq!(pool.take(STEP).bytes().as_ptr(), at);
+        assert_eq!(pool.lock().bytes, 0);
+        (0..SPARE / STEP + 5)
+            .map(|_| Aligned { memory: vec![0; STEP], start: 0 })
+            .for_each(|one| pool.give(one));
+        assert_eq!(pool.lock().bytes, SPARE);
+    }
+
+    #[test]
     fn what_is_written_past_the_cache_is_there_and_reads_back() {
         // Not in the system's temporary directory, which may be a file system in memory.
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let pool = Arc::new(Pool::default());
         for (number, sizes) in
             [vec![1], vec![4096], vec![5000, 1, 70_000], vec![PIECE, 3], vec![700_000; 4]].iter().enumerate()
         {
@@ -153,7 +248,11 @@ mod tests {
             let file = open(&path).unwrap().unwrap();
             for range in [0..length, 0..1, length - 1..length, length / 3..length / 2 + 1, 0..length + 9000] {
                 let expected = &whole[range.start as usize..range.end.min(length) as usize];
-                assert_eq!(read(&file, range.clone()).unwrap().unwrap(), expected, "{range:?} of {length}");
+                assert_eq!(
+                    read(&file, range.clone(), &pool).unwrap().unwrap(),
+                    expected,
+                    "{range:?} of {length}"
+                );
             }
         }
     }

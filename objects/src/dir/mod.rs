@@ -5,6 +5,7 @@
 //! dropped there still ends by itself, so a put that was given up may have its effect later.
 
 mod direct;
+mod lane;
 mod ops;
 mod put;
 mod read;
@@ -26,17 +27,22 @@ pub(crate) use ops::{FileOps, RealFiles};
 
 use crate::backend::{Deleted, Found};
 use crate::fault::{Fault, Sort};
+use lane::Lane;
 use put::Writer;
 
 /// Where files lie until they are whole. No object's name can begin like this.
 const TEMP: &str = ".siltstone-tmp";
 /// Objects that one visit to a blocking thread lists.
 const PAGE: usize = 1000;
+/// Reads at once: a disk that needs more to be busy is rare.
+const READS: usize = 4;
 
 /// A directory on a local file system, or one that syncs as a local one does.
 pub(crate) struct Dir {
     root: PathBuf,
     writer: Arc<Writer>,
+    reads: Lane,
+    pool: Arc<direct::Pool>,
 }
 
 impl Dir {
@@ -52,7 +58,7 @@ impl Dir {
     /// The same over other file operations; `root` must exist.
     pub(crate) fn with_ops(root: PathBuf, ops: Arc<dyn FileOps>, tag: u64) -> io::Result<Self> {
         let writer = Arc::new(Writer::new(ops, root.clone(), TEMP, tag)?);
-        Ok(Self { root, writer })
+        Ok(Self { root, writer, reads: Lane::new(READS), pool: Arc::default() })
     }
 
     pub(crate) async fn put(&self, name: &str, payload: PutPayload) -> Result<(), Fault> {
@@ -63,7 +69,8 @@ impl Dir {
 
     pub(crate) async fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, Fault> {
         let path = self.path(name)?;
-        blocking(move || read::get(&path, range)).await
+        let pool = Arc::clone(&self.pool);
+        self.reads.run(move || read::get(&path, range, &pool)).await
     }
 
     pub(crate) async fn head(&self, name: &str) -> Result<Found, Fault> {

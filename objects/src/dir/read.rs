@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,10 +15,11 @@ use crate::backend::{Deleted, Found};
 use crate::fault::{Fault, Sort};
 
 /// Reads a range, past the page cache where that can be. Blocks.
-pub(super) fn get(path: &Path, range: Range<u64>) -> Result<Bytes, Fault> {
+pub(super) fn get(path: &Path, range: Range<u64>, pool: &Arc<direct::Pool>) -> Result<Bytes, Fault> {
     let opened = direct::open(path).map_err(|error| Fault::from_io("opening", &error))?;
     if let Some(file) = opened {
-        let read = direct::read(&file, range.clone()).map_err(|error| Fault::from_io("reading", &error))?;
+        let read =
+            direct::read(&file, range.clone(), pool).map_err(|error| Fault::from_io("reading", &error))?;
         if let Some(bytes) = read {
             return if bytes.len() as u64 == range.end - range.start {
                 Ok(bytes)
