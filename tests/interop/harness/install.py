@@ -19,6 +19,7 @@ PYTHON = CACHE / "venv/bin/python"
 FRANZ_GO = CACHE / "bin/franz-go"
 RDKAFKA = CACHE / "rdkafka-target/release/interop-rdkafka"
 JAVA_CLASSES = CACHE / "java-classes"
+JAVA_OLD = CACHE / "java-old"
 KAFKAJS = CACHE / "kafkajs"
 GO_ENV = {"GOPATH": str(CACHE / "gopath"), "GOCACHE": str(CACHE / "gocache"), "GOFLAGS": "-mod=mod -modcacherw"}
 
@@ -74,6 +75,16 @@ def java():
     once("java", [INTEROP / "java", str(KAFKA_JARS)], build)
 
 
+def java_old():
+    pom = INTEROP / "java-old/pom.xml"
+
+    def build():
+        shutil.rmtree(JAVA_OLD, ignore_errors=True)
+        process.run(["mvn", "-q", "-B", "-f", pom, "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
+                     f"-DoutputDirectory={JAVA_OLD}"], seconds=300)
+    once("java-old", [pom], build)
+
+
 def python():
     def build():
         process.run([sys.executable, "-m", "venv", "--clear", CACHE / "venv"], seconds=120)
@@ -114,7 +125,7 @@ def minio_server():
         raise FileNotFoundError(minio.BINARY)
 
 
-PARTS = {"kcat": kcat, "kafka": kafka, "java": java, "python": python, "kafkajs": kafkajs, "go": go,
+PARTS = {"kcat": kcat, "kafka": kafka, "java": java, "java-old": java_old, "python": python, "kafkajs": kafkajs, "go": go,
          "rdkafka": rdkafka, "minio": minio_server}
 
 

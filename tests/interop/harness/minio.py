@@ -22,6 +22,15 @@ class Minio:
         self.port, self.data, self.child = port, data, None
 
     def start(self):
+        """Starts it and makes the bucket; whatever goes wrong on the way, or ends this program, leaves no process behind."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self):
         self.data.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_BROWSER": "off",
                "MINIO_UPDATE": "off", "MINIO_CALLHOME_ENABLE": "off"}
@@ -32,7 +41,6 @@ class Minio:
         check.eventually(lambda: self._healthy(), f"MinIO is ready on {address}", 60)
         # Ready is not yet initialised: for some moments more it answers 503.
         check.eventually(lambda: self._signed("PUT", f"/{BUCKET}") in (200, 409), "MinIO made the bucket", 60)
-        return self
 
     def stop(self):
         if self.child and self.child.poll() is None:

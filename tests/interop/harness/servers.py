@@ -15,8 +15,9 @@ class Server:
 
     kind = "none"
 
-    def __init__(self, port, data, store=None, env=None):
+    def __init__(self, port, data, store=None, env=None, settings=None):
         self.port, self.data, self.store, self.env = port, data, store, env or {}
+        self.settings = settings or {}  # broker configs under Kafka's names
         self.pid = None
 
     @property
@@ -62,7 +63,8 @@ class Kafka(Server):
     kind = "kafka"
 
     def _launch(self):
-        out = process.run([KAFKA, "start", self.port, self.data], seconds=90)
+        extra = ";".join(f"{name}={value}" for name, value in self.settings.items())
+        out = process.run([KAFKA, "start", self.port, self.data], seconds=90, env={"EXTRA": extra})
         self.pid = int(out.text.split()[-1])
 
 
@@ -75,6 +77,12 @@ class Siltstone(Server):
         super().__init__(*args, **named)
         self.child = None
 
+    def _environment(self):
+        """As `shared/peers/kafka` does, no delay before a group's first rebalance; then the scenario's own settings."""
+        settings = {"group.initial.rebalance.delay.ms": 0, **self.settings}
+        named = {f"SILTSTONE_KAFKA__{name.replace('.', '_').upper()}": str(value) for name, value in settings.items()}
+        return {**os.environ, **named, **self.env}
+
     def _launch(self):
         command = [str(SILTSTONE), "standalone", "--data", str(self.data / "data"),
                    "--kafka", self.bootstrap, "--http", f"{HOST}:{self.port + 1}"]
@@ -82,7 +90,7 @@ class Siltstone(Server):
             command += ["--store", self.store]
         with open(self.data / "server.log", "ab") as log:
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          env={**os.environ, **self.env})
+                                          env=self._environment())
         self.pid = self.child.pid
 
     def _reaped(self):

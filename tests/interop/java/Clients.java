@@ -50,6 +50,27 @@ final class Clients {
         return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
+    /** A consumer of a group that begins at the start, with quick heartbeats (classic) and no automatic commits unless told otherwise. */
+    KafkaConsumer<byte[], byte[]> groupConsumer(String group, String... settings) {
+        Properties properties = properties("enable.auto.commit", "false", "auto.offset.reset", "earliest",
+            "allow.auto.create.topics", "false", "group.id", group, "retry.backoff.ms", "50", "metadata.max.age.ms", "1000",
+            "partition.assignment.strategy", "org.apache.kafka.clients.consumer.RangeAssignor", "session.timeout.ms", "6000",
+            "heartbeat.interval.ms", "200");
+        for (int i = 0; i < settings.length; i += 2) properties.put(settings[i], settings[i + 1]);
+        if ("consumer".equals(properties.get("group.protocol"))) {  // these are then the server's to set
+            List.of("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms").forEach(properties::remove);
+        }
+        return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** Writes `count` records "PREFIX-N" to partitions N % `partitions`, and waits for their acknowledgement. */
+    void fill(String topic, int partitions, String prefix, int count) {
+        try (KafkaProducer<byte[], byte[]> producer = producer()) {
+            for (int i = 0; i < count; i++) producer.send(new ProducerRecord<>(topic, i % partitions, null, bytes(prefix + "-" + i)));
+            producer.flush();
+        }
+    }
+
     void create(String topic, int partitions, Map<String, String> configs) throws Exception {
         try (Admin admin = admin()) {
             admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all().get();

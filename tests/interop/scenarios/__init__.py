@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import (clients, dumpavail, java_clients, kcat, kill_nine, probe, tools)
+from . import clients, dumpavail, java_clients, java_groups, kcat, kill_nine, probe, tools
+from .java_groups import QUICK
 
 
 @dataclass
@@ -18,11 +19,14 @@ class Case:
     store: str | None = None
     siltstone_only: bool = False
     per_round: int = 0
+    per_minute: int = 0  # seconds more for each of `--minutes`
+    settings: dict | None = None  # broker configs under Kafka's names; needs a server of its own
+    port: int | None = None  # where the server must listen; needs a server of its own
     fills_store: bool = False  # writes so much that objects must be there, not only inline segments
 
     def limit(self, options):
         """Seconds after which the scenario is ended and has failed."""
-        return self.seconds + self.per_round * options.rounds
+        return self.seconds + self.per_round * options.rounds + int(self.per_minute * options.minutes)
 
 
 CASES = [
@@ -36,6 +40,12 @@ CASES = [
     Case("confluent-kafka", clients.confluent, ("python", "kcat"), 60),
     Case("kafkajs", clients.kafkajs, ("kafkajs", "kcat"), 60),
     Case("rdkafka", clients.rdkafka, ("rdkafka", "kcat"), 60),
+    Case("java-classic-groups", java_groups.classic, ("java",), 120, own_server=True, settings=QUICK),
+    Case("java-consumer-groups", java_groups.consumer, ("java",), 150, own_server=True, settings=QUICK),
+    Case("java-group-admin", java_groups.admin, ("java",), 90),
+    Case("java-transactions", java_groups.transactions, ("java",), 120, own_server=True, settings=QUICK),
+    Case("java-transactions-old", java_groups.transactions_old, ("java", "java-old"), 120, own_server=True, settings=QUICK),
+    Case("java-transaction-admin", java_groups.transaction_admin, ("java",), 60),
     Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
