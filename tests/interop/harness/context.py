@@ -3,7 +3,7 @@
 import time
 
 from . import install, process
-from .places import EXPECTED, KAFKA, KAFKA_JARS
+from .places import EXPECTED, INTEROP, KAFKA, KAFKA_JARS
 
 
 class Context:
@@ -42,6 +42,10 @@ class Context:
         """One of Kafka's own command-line tools, by its class name."""
         quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -Xshare:auto"}  # a tool lives for a second
         return process.run([KAFKA, "tool", name, *args], seconds=seconds, env=quick, **named)
+
+    def python(self, program, *args, seconds=60, **named):
+        """One of the programs in python/, with the client libraries."""
+        return process.run([install.PYTHON, "-B", INTEROP / "python" / program, *args], seconds=seconds, **named)
 
     def kcat(self, *args, seconds=60, **named):
         return process.run(["kcat", "-b", self.bootstrap, *args], seconds=seconds, **named)

@@ -13,14 +13,17 @@ from . import minio, process
 from .places import CACHE, INTEROP, KAFKA, KAFKA_JARS
 
 PIP = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4==4.4.5", "python-snappy==0.7.3", "zstandard==0.25.0",
-       "crc32c==2.9.post0"]
+       "crc32c==2.9.post0", "aiokafka==0.14.0"]
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 PYTHON = CACHE / "venv/bin/python"
-FRANZ_GO = CACHE / "bin/franz-go"
+GO_BIN = CACHE / "bin"
+FRANZ_GO = GO_BIN / "franz-go"
 RDKAFKA = CACHE / "rdkafka-target/release/interop-rdkafka"
+RSKAFKA = CACHE / "rskafka-target/release/interop-rskafka"
 JAVA_CLASSES = CACHE / "java-classes"
 JAVA_OLD = CACHE / "java-old"
 KAFKAJS = CACHE / "kafkajs"
+NODE_ENV = {"NODE_PATH": str(KAFKAJS / "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
 GO_ENV = {"GOPATH": str(CACHE / "gopath"), "GOCACHE": str(CACHE / "gocache"), "GOFLAGS": "-mod=mod -modcacherw"}
 
 
@@ -105,18 +108,28 @@ def kafkajs():
 
 def go():
     def build():
-        process.run(["go", "build", "-o", FRANZ_GO, "."], cwd=INTEROP / "go", seconds=400,
-                    env={**GO_ENV, "GOFLAGS": "-mod=readonly -modcacherw"})
-    once("franz-go", [INTEROP / "go"], build)
+        for program, package in ((FRANZ_GO, "."), (GO_BIN / "groups", "./groups"), (GO_BIN / "sarama", "./sarama")):
+            process.run(["go", "build", "-o", program, package], cwd=INTEROP / "go", seconds=400,
+                        env={**GO_ENV, "GOFLAGS": "-mod=readonly -modcacherw"})
+    once("go", [INTEROP / "go"], build)
 
 
-def rdkafka():
-    folder = INTEROP / "rdkafka"
+def crate(name):
+    """A program in Rust: a workspace of its own, built into the cache."""
+    folder = INTEROP / name
 
     def build():
         process.run(["cargo", "build", "--release", "--locked"], cwd=folder, seconds=600,
-                    env={"CARGO_TARGET_DIR": str(CACHE / "rdkafka-target")})
-    once("rdkafka", [folder / "Cargo.toml", folder / "Cargo.lock", folder / "src"], build)
+                    env={"CARGO_TARGET_DIR": str(CACHE / f"{name}-target")})
+    once(name, [folder / "Cargo.toml", folder / "Cargo.lock", folder / "src"], build)
+
+
+def rdkafka():
+    crate("rdkafka")
+
+
+def rskafka():
+    crate("rskafka")
 
 
 def minio_server():
@@ -126,7 +139,7 @@ def minio_server():
 
 
 PARTS = {"kcat": kcat, "kafka": kafka, "java": java, "java-old": java_old, "python": python, "kafkajs": kafkajs, "go": go,
-         "rdkafka": rdkafka, "minio": minio_server}
+         "rdkafka": rdkafka, "rskafka": rskafka, "minio": minio_server}
 
 
 def install(names):

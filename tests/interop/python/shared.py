@@ -2,6 +2,7 @@
 
 COUNT, PARTITIONS = 10_000, 4
 TOO_LARGE = 2_000_000
+FIRST, MORE = 1000, 40  # records of scenarios/group_clients.py
 
 
 def key(index):

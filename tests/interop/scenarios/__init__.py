@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, dumpavail, java_clients, java_groups, kcat, kill_nine, probe, tools
+from . import clients, dumpavail, group_clients, java_clients, java_groups, kcat, kill_nine, probe, tools
 from .java_groups import QUICK
 
 
@@ -46,6 +46,15 @@ CASES = [
     Case("java-transactions", java_groups.transactions, ("java",), 120, own_server=True, settings=QUICK),
     Case("java-transactions-old", java_groups.transactions_old, ("java", "java-old"), 120, own_server=True, settings=QUICK),
     Case("java-transaction-admin", java_groups.transaction_admin, ("java",), 60),
+    Case("franz-go-groups", group_clients.franz_go, ("go", "kcat", "python"), 90),
+    Case("sarama-groups", group_clients.sarama, ("go", "kcat", "python"), 90),
+    Case("confluent-kafka-groups", group_clients.confluent, ("kcat", "python"), 90),
+    Case("confluent-kafka-new-protocol", group_clients.confluent_consumer, ("kcat", "python"), 90, own_server=True, settings=QUICK),
+    Case("kafka-python-groups", group_clients.kafka_python, ("kcat", "python"), 90),
+    Case("aiokafka-groups", group_clients.aiokafka, ("kcat", "python"), 90),
+    Case("kafkajs-groups", group_clients.kafkajs, ("kafkajs", "kcat", "python"), 90),
+    Case("rdkafka-groups", group_clients.rdkafka, ("rdkafka", "kcat", "python"), 90),
+    Case("rskafka", clients.rskafka, ("rskafka", "kcat"), 60),
     Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
