@@ -4,7 +4,9 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
 import org.apache.kafka.common.Uuid;
@@ -29,7 +31,8 @@ public final class Probe {
         "rack", "logDir", "totalBytes", "usableBytes", "configs", "records", "recordsSizeInBytes", "partitionSize",
         "finalizedFeaturesEpoch", "lastTimestamp", "isCordoned", "batchIndexErrorMessage");
     private static final Set<String> IDS = Set.of("topicId", "leaderId", "nodeId", "brokerId", "controllerId",
-        "producerId", "sessionId");
+        "producerId", "sessionId", "memberId", "leader", "ongoingTxnProducerId");
+    private static final Set<Integer> LATER = Set.of(14, 15, 51);  // loading, not available, another transaction is still ending
     final String bootstrap;
     final String prefix;
     private final ObjectNode answers = MAPPER.createObjectNode();
@@ -47,6 +50,10 @@ public final class Probe {
             new ProbeConfigs(probe).run();
             new ProbeRecords(probe).run();
             new ProbeQueries(probe).run();
+            new ProbeGroups(probe).run();
+            new ProbeOffsets(probe).run();
+            new ProbeConsumerGroups(probe).run();
+            new ProbeTransactions(probe).run();
             System.out.println(MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(probe.answers));
         });
     }
@@ -79,6 +86,30 @@ public final class Probe {
             note(name, TextNode.valueOf("no answer"));
         }
         return null;
+    }
+
+    /** As `ask`, again while the answer says "later": Kafka ends transactions after it has said so. */
+    ApiMessage askSettled(String name, ApiMessage request, int version) throws Exception {
+        settle(request, version);
+        return ask(name, request, version);
+    }
+
+    /** Asks until the answer is not "later"; for what changes nothing when it is asked again. Nothing is noted. */
+    ApiMessage settle(ApiMessage request, int version) throws Exception {
+        ApiMessage[] last = new ApiMessage[1];
+        Check.eventually(() -> {
+            try (Wire wire = new Wire(bootstrap)) {
+                last[0] = wire.ask(request, version);
+                return later(Wire.json(last[0], version));
+            } catch (IOException | ReflectiveOperationException error) {
+                return error instanceof IOException ? Boolean.FALSE : error;
+            }
+        }, false, "an answer other than later");
+        return last[0];
+    }
+
+    private static boolean later(JsonNode node) {
+        return node.findValues("errorCode").stream().anyMatch(code -> LATER.contains(code.asInt()));
     }
 
     /** Asks the same in every version that can express it; versions with equal answers share an entry. */
@@ -129,7 +160,7 @@ public final class Probe {
     private Uuid lookUp(String name) throws IOException {
         var asked = new MetadataRequestData.MetadataRequestTopic().setName(topic(name));
         try (Wire wire = new Wire(bootstrap)) {
-            var answer = (MetadataResponseData) wire.ask(new MetadataRequestData().setTopics(java.util.List.of(asked))
+            var answer = (MetadataResponseData) wire.ask(new MetadataRequestData().setTopics(List.of(asked))
                 .setAllowAutoTopicCreation(false), 13);
             return answer.topics().iterator().next().topicId();
         }
@@ -138,6 +169,8 @@ public final class Probe {
     private JsonNode plain(ApiMessage message, int version) throws ReflectiveOperationException {
         JsonNode json = Wire.json(message, version);
         if (message instanceof FetchResponseData fetch) batches(fetch, json);
+        if (json.get("groups") instanceof ArrayNode groups) ours(groups, "groupId");
+        if (json.get("transactionStates") instanceof ArrayNode states) ours(states, "transactionalId");
         return tidy(json);
     }
 
@@ -156,11 +189,23 @@ public final class Probe {
         }
     }
 
+    /** Leaves out groups and transactions of others on the same server, and orders ours by name. */
+    private void ours(ArrayNode all, String name) {
+        List<JsonNode> mine = new ArrayList<>();
+        all.forEach(one -> {
+            String id = one.path(name).asText();
+            if (id.isEmpty() || id.startsWith(prefix)) mine.add(one);
+        });
+        mine.sort(Comparator.comparing(one -> one.path(name).asText()));
+        all.removeAll();
+        all.addAll(mine);
+    }
+
     private JsonNode tidy(JsonNode node) {
         if (node.isTextual()) return TextNode.valueOf(node.asText().replace(prefix, "T-"));
         if (node.isArray()) {
             ArrayNode list = MAPPER.createArrayNode();
-            Comparator<JsonNode> byNumber = Comparator.comparingInt(part -> part.path("partitionIndex").asInt());
+            Comparator<JsonNode> byNumber = Comparator.comparingInt(part -> part.path("partitionIndex").asInt(part.asInt()));
             node.valueStream().sorted(byNumber).forEach(part -> list.add(tidy(part)));
             return list;
         }
@@ -175,11 +220,11 @@ public final class Probe {
     /** Ids become "some" or "none"; nodes and replicas lists are kept as lists of "some". */
     private JsonNode value(String name, JsonNode node) {
         if (IDS.contains(name)) {
-            boolean none = node.asText().equals(Uuid.ZERO_UUID.toString()) || node.isNumber() && node.asLong() < 0
+            boolean none = node.asText().isEmpty() || node.asText().equals(Uuid.ZERO_UUID.toString()) || node.isNumber() && node.asLong() < 0
                 || name.equals("sessionId") && node.asLong() == 0;
             return TextNode.valueOf(none ? "none" : "some");
         }
-        if (name.equals("logAppendTimeMs")) return TextNode.valueOf(node.asLong() < 0 ? "none" : "some");
+        if (name.equals("logAppendTimeMs") || name.equals("transactionStartTimeMs")) return TextNode.valueOf(node.asLong() < 0 ? "none" : "some");
         if (name.equals("replicaNodes") || name.equals("isrNodes")) return TextNode.valueOf(node.size() + " nodes");
         return tidy(node);
     }
