@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, dumpavail, exactly_once, group_clients, java_clients, java_groups, kcat, kill_nine, probe, tools
+from . import clients, connect, dumpavail, exactly_once, group_clients, java_clients, java_groups, kcat, kill_nine, probe, tools
 from .java_groups import QUICK
 
 
@@ -55,6 +55,8 @@ CASES = [
     Case("kafkajs-groups", group_clients.kafkajs, ("kafkajs", "kcat", "python"), 90),
     Case("rdkafka-groups", group_clients.rdkafka, ("rdkafka", "kcat", "python"), 90),
     Case("rskafka", clients.rskafka, ("rskafka", "kcat"), 60),
+    Case("kafka-streams", java_groups.streams, ("java",), 150),
+    Case("kafka-connect", connect.run, ("java", "kcat"), 150),
     Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),

@@ -1,4 +1,4 @@
-"""Groups and transactions with Kafka's own Java clients: one program each, see java/. Every step must be stated."""
+"""Groups and transactions with Kafka's own Java clients, and Kafka Streams: one program each, see java/. Every step must be stated."""
 
 from harness import check, install, process
 
@@ -20,6 +20,7 @@ STEPS = {
     "GroupAdminCheck": ("living classic", "empty classic", "living consumer", "empty consumer", "offsets of several groups", "deleted topic",
                         "unknown group"),
     "TransactionCheck": TRANSACTIONS,
+    "StreamsCheck": ("word count", "restored", "two instances", "outputs", "internal topics"),
     "TransactionAdminCheck": ("list and describe", "abort by admin", "fence by admin", "terminate by admin"),
 }
 
@@ -59,3 +60,8 @@ def transactions_old(context):
 
 def transaction_admin(context):
     steps(context, "TransactionAdminCheck")
+
+
+def streams(context):
+    """Kafka Streams under exactly_once_v2, restarted without its local state."""
+    steps(context, "StreamsCheck", context.work / "streams")
