@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, connect, dumpavail, exactly_once, group_clients, java_clients, java_groups, kcat, kill_nine, probe, tools
+from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, tools
 from .java_groups import QUICK
 
 
@@ -58,6 +58,7 @@ CASES = [
     Case("kafka-streams", java_groups.streams, ("java",), 150),
     Case("kafka-connect", connect.run, ("java", "kcat"), 150),
     Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
+    Case("kafka-group-tools", group_tools.run, ("java", "python", "kcat"), 150),
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
     Case("exactly-once-chaos", exactly_once.run, ("java", "python", "kcat"), 300, own_server=True, settings=QUICK, per_minute=75),
