@@ -72,6 +72,8 @@ pub struct Writer {
     started: Instant,
     numbers: AtomicU64,
     uploads: AtomicUsize,
+    /// What an upload takes, microseconds, smoothed.
+    upload_micros: AtomicU64,
     inline_flushes: Arc<AtomicUsize>,
     uncommitted: Arc<AtomicUsize>,
 }
@@ -109,6 +111,7 @@ impl Writer {
             started: Instant::now(),
             numbers: AtomicU64::new(0),
             uploads: AtomicUsize::new(0),
+            upload_micros: AtomicU64::new(0),
             inline_flushes: Arc::default(),
             uncommitted: Arc::default(),
         })
@@ -246,6 +249,7 @@ impl Writer {
             manifest_full: inner.buffer.manifest_bytes() >= MANIFEST_BYTES,
             age: now.duration_since(oldest),
             quiet_for: now.duration_since(last),
+            upload_time: Duration::from_micros(self.upload_micros.load(Ordering::Relaxed)),
             placement: inner.buffer.placement(),
             uploads: self.uploads.load(Ordering::SeqCst),
             inline_flushes: self.inline_flushes.load(Ordering::SeqCst),
@@ -338,7 +342,7 @@ impl Writer {
         let began = Instant::now();
         let deadline = began + self.settings.upload_timeout;
         let put = self.parts.objects.put(&id.object_name(), built.chunks.clone(), deadline).await;
-        metrics::histogram!("siltstone_produce_upload_seconds").record(began.elapsed().as_secs_f64());
+        self.took(began.elapsed());
         match put {
             Err(_) if bugs::on(Bug::UploadFailureIsSuccess) => {
                 let place = built.place(id, false);
@@ -361,6 +365,14 @@ impl Writer {
                 slots.into_iter().for_each(|slot| slot.resolve(Err(error.clone())));
             }
         }
+    }
+
+    fn took(&self, upload: Duration) {
+        metrics::histogram!("siltstone_produce_upload_seconds").record(upload.as_secs_f64());
+        let now = u64::try_from(upload.as_micros()).unwrap_or(u64::MAX);
+        let before = self.upload_micros.load(Ordering::Relaxed);
+        // Uploads that end at once may overwrite one another's: it is an estimate.
+        self.upload_micros.store(before - before / 4 + now / 4, Ordering::Relaxed);
     }
 
     fn give_up(&self, number: u64) {

@@ -20,7 +20,7 @@ pub struct PolicySettings {
     pub inline_bytes_per_second: f64,
     /// PUTs a second that flushes smaller than `flush_bytes` may cause, on average.
     pub puts_per_second: f64,
-    /// Nothing more is coming in if nothing came for so long.
+    /// Nothing more is coming in if nothing came for so long, at least; see [`PATIENCE`].
     pub quiet: Duration,
     /// Uploads in flight, at most.
     pub max_uploads: usize,
@@ -39,7 +39,8 @@ impl PolicySettings {
             puts_per_second: 8.0,
             quiet: Duration::from_millis(2),
             max_uploads: 8,
-            few_uploads: 2,
+            // What came in during an upload goes with the next one: a second small PUT beside it would cost as much and carry half.
+            few_uploads: 1,
         }
     }
 
@@ -64,6 +65,8 @@ pub(super) struct View {
     pub(super) manifest_full: bool,
     pub(super) age: Duration,
     pub(super) quiet_for: Duration,
+    /// What an upload takes, as of late.
+    pub(super) upload_time: Duration,
     pub(super) placement: Placement,
     pub(super) uploads: usize,
     pub(super) inline_flushes: usize,
@@ -81,6 +84,10 @@ pub(super) enum Choice {
     /// Look again after so long, or when something happens.
     Wait(Option<Duration>),
 }
+
+/// A flush waits for more while less than this part of an upload's time has passed without any: where uploads are slow, missing what
+/// comes a few milliseconds later costs its producer a whole upload more.
+const PATIENCE: u32 = 8;
 
 /// A segment forced inline by its topic may be this large: several parts, well within one transaction.
 pub(super) const FORCED_INLINE_BYTES: usize = 512 << 10;
@@ -108,11 +115,12 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
         return Choice::Flush { inline: false };
     }
     let few = view.uploads < settings.few_uploads && view.put_budget;
-    if few && view.quiet_for >= settings.quiet {
+    let quiet = settings.quiet.max(view.upload_time / PATIENCE);
+    if few && view.quiet_for >= quiet {
         return Choice::Flush { inline: false };
     }
     let until_old = settings.flush_interval - view.age;
-    let wait = if few { until_old.min(settings.quiet - view.quiet_for) } else { until_old };
+    let wait = if few { until_old.min(quiet - view.quiet_for) } else { until_old };
     Choice::Wait(Some(wait))
 }
 
@@ -160,6 +168,7 @@ mod tests {
             manifest_full: false,
             age: Duration::ZERO,
             quiet_for: Duration::ZERO,
+            upload_time: Duration::ZERO,
             placement: Placement::Auto,
             uploads: 0,
             inline_flushes: 0,
@@ -197,6 +206,18 @@ mod tests {
         assert_eq!(choose(&settings, &poor), Choice::Wait(Some(settings.flush_interval)));
         let coming = View { quiet_for: Duration::ZERO, ..quiet };
         assert_eq!(choose(&settings, &coming), Choice::Wait(Some(settings.quiet)));
+    }
+
+    #[test]
+    fn where_uploads_are_slow_a_flush_waits_longer_for_more() {
+        let settings = PolicySettings::cloud();
+        let slow = Duration::from_millis(96);
+        let view = View { bytes: 1 << 20, quiet_for: settings.quiet, upload_time: slow, ..view() };
+        assert_eq!(choose(&settings, &view), Choice::Wait(Some(slow / PATIENCE - settings.quiet)));
+        let quiet = View { quiet_for: slow / PATIENCE, ..view };
+        assert_eq!(choose(&settings, &quiet), Choice::Flush { inline: false });
+        let old = View { age: settings.flush_interval, ..view };
+        assert_eq!(choose(&settings, &old), Choice::Flush { inline: false });
     }
 
     #[test]

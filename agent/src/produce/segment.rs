@@ -80,7 +80,12 @@ impl Builder {
         let mut slots = Vec::with_capacity(batches.len());
         for (batch, slot) in batches {
             if encoded.is_none() {
-                self.built.chunks.extend(batch.bytes.into_iter().filter(|chunk| !chunk.is_empty()));
+                let chunks = batch.bytes.into_iter().filter(|chunk| !chunk.is_empty());
+                if self.mixed(raw_length) {
+                    self.built.chunks.extend(chunks.map(|chunk| Bytes::copy_from_slice(&chunk)));
+                } else {
+                    self.built.chunks.extend(chunks);
+                }
             }
             metas.push(batch.meta);
             slots.push(slot);
@@ -98,6 +103,11 @@ impl Builder {
         self.footer.blocks.push(FooterBlock { partition, place, checksum });
         self.built.blocks.push(Block { partition, place, batches: metas });
         self.built.slots.push(slots);
+    }
+
+    /// Whether a block is too small to be compressed where others are: its slices would keep whole requests in the page cache.
+    fn mixed(&self, raw_length: u32) -> bool {
+        matches!(self.compression, BlockCompression::Auto { .. }) && (raw_length as usize) < LEAST_BYTES
     }
 
     /// The block in one zstd frame, if that pays.
@@ -120,6 +130,7 @@ impl Builder {
         for chunk in chunks() {
             std::io::Write::write_all(&mut encoder, chunk).ok()?;
         }
-        encoder.finish().ok().map(Bytes::from)
+        // A copy of its own size: what the encoder wrote into is larger, and would stay in the page cache with it, uncounted.
+        encoder.finish().ok().map(|frame| Bytes::copy_from_slice(&frame))
     }
 }

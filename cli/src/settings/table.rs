@@ -144,7 +144,7 @@ settings! {
         "PUTs a second that flushes smaller than flush.bytes may cause, on average."
     "flush.max_uploads" max_uploads: usize, by_store("3", "8");
         "Uploads in flight at once."
-    "flush.few_uploads" few_uploads: usize, Is("2");
+    "flush.few_uploads" few_uploads: usize, by_store("2", "1");
         "While fewer uploads are in flight, a quiet buffer is flushed before it is full or old."
     "flush.timeout" upload_timeout: Duration, Is("1m");
         "How long an upload is tried before its producers are told to send again."
