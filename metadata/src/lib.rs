@@ -8,6 +8,7 @@ pub mod bugs;
 pub mod catalog;
 pub mod checkpoint;
 pub mod follow;
+pub mod group;
 pub mod keys;
 pub mod lease;
 pub mod level;

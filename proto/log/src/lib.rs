@@ -8,6 +8,7 @@ mod codec;
 mod entry;
 #[cfg(feature = "testing")]
 mod fuzz;
+mod group;
 mod head;
 mod ids;
 mod row;
@@ -20,6 +21,7 @@ pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
 #[cfg(feature = "testing")]
 pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_rows};
+pub use group::consumer::{ClassicPart, ConsumerHeadRow, ConsumerMemberRow, ConsumerMemberState, Partitions};
 pub use head::{Expired, ShardHead};
 pub use ids::{
     MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,

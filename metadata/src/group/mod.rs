@@ -1,0 +1,3 @@
+//! Groups: pure machines of the protocols in which members share partitions.
+
+pub mod consumer;

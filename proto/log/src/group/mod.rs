@@ -1,0 +1,3 @@
+//! Rows of groups.
+
+pub mod consumer;
