@@ -9,6 +9,11 @@ pub mod catalog_log;
 pub mod catalog_tick;
 pub mod cluster;
 pub mod extent_chunk;
+pub mod group_head;
+pub mod group_member;
+pub mod group_offset;
+pub mod group_owner;
+pub mod group_pending;
 pub mod inline_segment;
 pub mod lease;
 pub mod partition_row;
@@ -50,6 +55,11 @@ mod family {
     pub(super) const PRODUCER_IDS: u8 = 0x46;
     pub(super) const LEASE_OWNER: u8 = 0x50;
     pub(super) const LEASE_BEAT: u8 = 0x51;
+    pub(super) const GROUP_OWNER: u8 = 0x60;
+    pub(super) const GROUP_HEAD: u8 = 0x61;
+    pub(super) const GROUP_MEMBER: u8 = 0x62;
+    pub(super) const GROUP_OFFSET: u8 = 0x63;
+    pub(super) const GROUP_PENDING: u8 = 0x64;
 }
 
 /// Puts a key together.
@@ -67,6 +77,17 @@ impl Key {
         self
     }
 
+    /// Text that something may follow: a zero byte in it is written as `00 FF`, its end as `00 01`. Sorts as the text does.
+    fn text(mut self, text: &str) -> Self {
+        for byte in text.bytes() {
+            self.0.push(byte);
+            if byte == 0 {
+                self.0.push(0xff);
+            }
+        }
+        self.raw(&[0, 1])
+    }
+
     fn shard(self, shard: ShardId) -> Self {
         self.raw(&shard.0.to_be_bytes())
     }
@@ -81,5 +102,45 @@ impl Key {
 
     fn done(self) -> Bytes {
         self.0.into()
+    }
+}
+
+/// Reads what [`Key::text`] wrote, and what follows it. `None` if it isn't that.
+fn parse_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let mut text = Vec::new();
+    let mut at = 0;
+    loop {
+        match (*bytes.get(at)?, bytes.get(at + 1)) {
+            (0, Some(0xff)) => {
+                text.push(0);
+                at += 2;
+            }
+            (0, Some(1)) => return Some((String::from_utf8(text).ok()?, &bytes[at + 2..])),
+            (0, _) => return None,
+            (byte, _) => {
+                text.push(byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_in_keys_sort_as_texts_and_never_run_into_what_follows() {
+        let texts = ["", "\0", "\0\0", "\0a", "\u{1}", "a", "a\0", "a\0b", "aa", "b", "ä", "\u{10ffff}"];
+        let key = |text: &str| Key::new(1).text(text).raw(b"rest").done();
+        for (index, text) in texts.iter().enumerate() {
+            assert_eq!(parse_text(&key(text)[1..]), Some(((*text).to_owned(), &b"rest"[..])));
+            for later in &texts[index + 1..] {
+                assert!(key(text) < key(later), "{text:?} {later:?}");
+                assert!(!key(later).starts_with(&Key::new(1).text(text).done()), "{text:?} {later:?}");
+            }
+        }
+        assert_eq!(parse_text(b"abc"), None);
+        assert_eq!(parse_text(b"abc\0"), None);
     }
 }

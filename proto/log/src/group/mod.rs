@@ -1,3 +1,5 @@
 //! Rows of groups.
 
+pub mod classic;
 pub mod consumer;
+pub mod offset;
