@@ -95,6 +95,11 @@ impl ConsumerGroup {
             return Err(Refusal::MemberIdRequired(join.member.clone()));
         }
         let seat = self.classic_seat(join)?;
+        // An id that nobody has is one that was drawn a moment ago, unless its member was put out: that one must hear of it before it joins, as
+        // what it owns may be somebody else's by now. Kafka 4.2 takes it in.
+        if seat == Seat::New && !join.drawn && subscription.owns_any {
+            return Err(Refusal::UnknownMember);
+        }
         let before = self.row_for(&seat, &join.member);
         let row = join_row(join, &before, &subscription);
         let changed = row.topics != before.topics || row.regex != before.regex;

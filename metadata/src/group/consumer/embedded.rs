@@ -19,6 +19,8 @@ pub(super) struct Subscription {
     pub(super) version: i16,
     pub(super) topics: BTreeSet<String>,
     pub(super) owned: Partitions,
+    /// Whether it says that it has anything, if only of topics that are gone.
+    pub(super) owns_any: bool,
     pub(super) rack: Option<String>,
 }
 
@@ -34,6 +36,7 @@ pub(super) fn subscription(
     Ok(Subscription {
         version,
         owned: partitions(owned, catalog),
+        owns_any: !read.owned_partitions.is_empty(),
         topics: read.topics.into_iter().collect(),
         rack: read.rack_id.filter(|rack| !rack.is_empty()),
     })
