@@ -6,8 +6,9 @@
 use std::fmt::Debug;
 
 use crate::{
-    CatalogEntry, ClusterRow, Entry, Footer, FormatError, PartitionRow, RegistrationRow, ShardHead,
-    TRAILER_BYTES, TopicRow, decode_configs, decode_extents, encode_configs, encode_extents,
+    CatalogEntry, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
+    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, decode_configs, decode_extents, encode_configs,
+    encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(
@@ -56,4 +57,10 @@ pub fn fuzz_catalog(data: &[u8]) {
     stable(data, RegistrationRow::decode, RegistrationRow::encode);
     stable(data, CatalogEntry::decode, CatalogEntry::encode);
     stable(data, decode_configs, encode_configs);
+}
+
+/// Rows of groups.
+pub fn fuzz_groups(data: &[u8]) {
+    stable(data, ConsumerHeadRow::decode, ConsumerHeadRow::encode);
+    stable(data, ConsumerMemberRow::decode, ConsumerMemberRow::encode);
 }

@@ -20,7 +20,7 @@ pub use catalog::{
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
 #[cfg(feature = "testing")]
-pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_rows};
+pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_groups, fuzz_rows};
 pub use group::classic::{ClassicHeadRow, ClassicMemberRow, GroupHeadRow};
 pub use group::consumer::{ClassicPart, ConsumerHeadRow, ConsumerMemberRow, ConsumerMemberState, Partitions};
 pub use group::offset::OffsetRow;

@@ -24,6 +24,7 @@ fn docs_hold_the_modules_tables() {
         ("rows", "row"),
         ("rows", "head"),
         ("catalog", "catalog"),
+        ("groups", "group/consumer"),
     ];
     for (page, module) in pages {
         let table = table(module);

@@ -162,6 +162,46 @@ fn catalog_entries() -> Vec<(&'static str, CatalogEntry)> {
     ]
 }
 
+fn consumer_head() -> ConsumerHeadRow {
+    ConsumerHeadRow { epoch: 300, target_epoch: 299, topics_digest: 0x0123_4567_89ab_cdef }
+}
+
+fn consumer_members() -> Vec<(&'static str, ConsumerMemberRow)> {
+    let partitions = |some: &[u32]| Partitions::from([(TOPIC, some.iter().copied().collect())]);
+    let member = ConsumerMemberRow {
+        rack: Some("zone-a".to_owned()),
+        client_id: "billing-1".to_owned(),
+        client_host: "/10.0.0.7".to_owned(),
+        rebalance_timeout_ms: 300_000,
+        assignor: Some("uniform".to_owned()),
+        topics: ["orders".to_owned(), "orders.v1".to_owned()].into(),
+        regex: Some("audit\\..*".to_owned()),
+        epoch: 299,
+        previous_epoch: 298,
+        state: ConsumerMemberState::Unrevoked,
+        assigned: partitions(&[0, 1, 2, 300]),
+        revoking: partitions(&[3]),
+        target: partitions(&[0, 1, 2, 4, 300]),
+        ..ConsumerMemberRow::default()
+    };
+    let classic = ConsumerMemberRow {
+        instance: Some("billing-2".to_owned()),
+        classic: Some(ClassicPart {
+            session_timeout_ms: 45_000,
+            protocols: vec![
+                ("range".to_owned(), b"subscription".as_slice().into()),
+                (String::new(), Default::default()),
+            ],
+        }),
+        epoch: -2,
+        state: ConsumerMemberState::Unreleased,
+        assigned: partitions(&[7]),
+        target: partitions(&[7]),
+        ..ConsumerMemberRow::default()
+    };
+    vec![("consumer-member", member), ("consumer-member-classic", classic)]
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
 }
@@ -171,6 +211,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&'static str, Vec<u8>)> = Vec::new();
     all.extend(entries().into_iter().map(|(name, entry)| (name, entry.encode())));
     all.extend(catalog_entries().into_iter().map(|(name, entry)| (name, entry.encode())));
+    all.extend(consumer_members().into_iter().map(|(name, row)| (name, row.encode())));
+    all.push(("consumer-head", consumer_head().encode()));
     all.push(("segment-footer", footer().encode()));
     all.push(("partition-row", partition_row().encode()));
     all.push(("extent-chunk", encode_extents(&extents())));
@@ -216,6 +258,10 @@ fn the_fixtures_open_for_ever() {
     for (name, entry) in catalog_entries() {
         assert_eq!(CatalogEntry::decode(&read(name)), Ok(entry), "{name}");
     }
+    for (name, row) in consumer_members() {
+        assert_eq!(ConsumerMemberRow::decode(&read(name)), Ok(row), "{name}");
+    }
+    assert_eq!(ConsumerHeadRow::decode(&read("consumer-head")), Ok(consumer_head()));
     assert_eq!(Footer::decode(&read("segment-footer")), Ok(footer()));
     assert_eq!(PartitionRow::decode(&read("partition-row")), Ok(partition_row()));
     assert_eq!(decode_extents(&read("extent-chunk")), Ok(extents()));

@@ -30,6 +30,7 @@ fn all_targets(data: &[u8]) {
     fuzz_footer(data);
     fuzz_rows(data);
     fuzz_catalog(data);
+    fuzz_groups(data);
 }
 
 fn changes() -> impl Strategy<Value = Vec<(u8, Index, u8)>> {
@@ -67,6 +68,8 @@ round_trips! {
     registrations: registration_row(), RegistrationRow::encode, RegistrationRow::decode, fuzz_catalog;
     catalog_entries: catalog_entry(), CatalogEntry::encode, CatalogEntry::decode, fuzz_catalog;
     configs_rows: configs(), encode_configs, decode_configs, fuzz_catalog;
+    consumer_heads: consumer_head(), ConsumerHeadRow::encode, ConsumerHeadRow::decode, fuzz_groups;
+    consumer_members: consumer_member(), ConsumerMemberRow::encode, ConsumerMemberRow::decode, fuzz_groups;
 }
 
 proptest! {
@@ -108,6 +111,7 @@ fn counts_that_lie_are_refused() {
             any(entry().prop_map(|value| value.encode()).boxed()),
             any(footer().prop_map(|value| value.encode()).boxed()),
             any(partition_row().prop_map(|value| value.encode()).boxed()),
+            any(consumer_member().prop_map(|value| value.encode()).boxed()),
             any(head().prop_map(|value| value.encode()).boxed()),
             any(vec(extent(), 0..4).prop_map(|value| encode_extents(&value)).boxed()),
             any(catalog_entry().prop_map(|value| value.encode()).boxed()),

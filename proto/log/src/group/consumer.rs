@@ -110,7 +110,7 @@ impl ConsumerHeadRow {
         let mut reader = Reader::new(bytes);
         reader.version("consumer head", VERSION..=VERSION)?;
         let (epoch, target_epoch) =
-            (millis(&mut reader, "group epoch")?, millis(&mut reader, "target epoch")?);
+            (unsigned(&mut reader, "group epoch")?, unsigned(&mut reader, "target epoch")?);
         if target_epoch > epoch {
             return Err(reader.invalid("target epoch"));
         }
@@ -159,7 +159,7 @@ impl ConsumerMemberRow {
             rack: read_optional(&mut reader, "rack")?,
             client_id: reader.string("client id")?,
             client_host: reader.string("client host")?,
-            rebalance_timeout_ms: millis(&mut reader, "rebalance timeout")?,
+            rebalance_timeout_ms: unsigned(&mut reader, "rebalance timeout")?,
             assignor: read_optional(&mut reader, "assignor")?,
             topics: read_topics(&mut reader)?,
             regex: read_optional(&mut reader, "regex")?,
@@ -181,7 +181,7 @@ impl ConsumerMemberRow {
     }
 }
 
-fn millis(reader: &mut Reader<'_>, what: &'static str) -> Result<i32, FormatError> {
+fn unsigned(reader: &mut Reader<'_>, what: &'static str) -> Result<i32, FormatError> {
     let value = reader.varint(what)?;
     i32::try_from(value).map_err(|_| reader.invalid(what))
 }
@@ -229,7 +229,7 @@ fn read_classic(reader: &mut Reader<'_>) -> Result<Option<ClassicPart>, FormatEr
         1 => {}
         _ => return Err(reader.invalid("classic")),
     }
-    let session_timeout_ms = millis(reader, "session timeout")?;
+    let session_timeout_ms = unsigned(reader, "session timeout")?;
     let count = reader.count(2, "protocols")?;
     let protocol = |_| {
         let name = reader.string("protocol")?;

@@ -1,7 +1,7 @@
 //! Any value of every format, within what the format can hold.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use siltstone_log::*;
@@ -203,4 +203,45 @@ pub fn catalog_entry() -> impl Strategy<Value = CatalogEntry> {
         (".{0,10}", configs()).prop_map(|(node, configs)| CatalogEntry::Broker { node, configs }),
         any::<u32>().prop_map(|level| CatalogEntry::Feature { level }),
     ]
+}
+
+pub fn consumer_head() -> impl Strategy<Value = ConsumerHeadRow> {
+    (0..=i32::MAX, 0..=i32::MAX, any::<u64>()).prop_map(|(one, other, topics_digest)| ConsumerHeadRow {
+        epoch: one.max(other),
+        target_epoch: one.min(other),
+        topics_digest,
+    })
+}
+
+fn partitions() -> impl Strategy<Value = Partitions> {
+    let index = prop_oneof![0..300_u32, any::<u32>(), Just(u32::MAX)];
+    btree_map(topic(), btree_set(index, 1..6), 0..3)
+}
+
+fn classic_part() -> impl Strategy<Value = ClassicPart> {
+    let protocol = (".{0,10}", vec(any::<u8>(), 0..20).prop_map(Into::into));
+    (0..=i32::MAX, vec(protocol, 0..3))
+        .prop_map(|(session_timeout_ms, protocols)| ClassicPart { session_timeout_ms, protocols })
+}
+
+pub fn consumer_member() -> impl Strategy<Value = ConsumerMemberRow> {
+    let texts = (option::of(".{0,10}"), option::of(".{0,10}"), ".{0,10}", ".{0,10}", option::of(".{0,10}"));
+    let wants = (btree_set(".{0,10}", 0..4), option::of(".{0,10}"), option::of(classic_part()), 0..=i32::MAX);
+    let state = prop_oneof![
+        Just(ConsumerMemberState::Stable),
+        Just(ConsumerMemberState::Unrevoked),
+        Just(ConsumerMemberState::Unreleased)
+    ];
+    let owns = (partitions(), partitions(), option::of(partitions()));
+    (texts, wants, any::<(i32, i32)>(), state, owns).prop_map(|(texts, wants, epochs, state, owns)| {
+        let (instance, rack, client_id, client_host, assignor) = texts;
+        let (topics, regex, classic, rebalance_timeout_ms) = wants;
+        let (assigned, revoking, target) = owns;
+        let target = target.unwrap_or_else(|| assigned.clone());
+        let (epoch, previous_epoch) = epochs;
+        let who =
+            ConsumerMemberRow { instance, rack, client_id, client_host, assignor, ..Default::default() };
+        let who = ConsumerMemberRow { rebalance_timeout_ms, topics, regex, classic, ..who };
+        ConsumerMemberRow { epoch, previous_epoch, state, assigned, revoking, target, ..who }
+    })
 }
