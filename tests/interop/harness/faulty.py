@@ -1,0 +1,144 @@
+"""A TCP proxy before an S3 server on this machine that can be told to fail: `Faulty(listen, target).start()`, then `.mode = ...`.
+
+    pass     everything goes through
+    refuse   nothing listens; connections that there are break
+    hang     requests are taken and never answered
+    reset    requests go through and take effect; the connection breaks instead of the answer
+    busy     503 Service Unavailable, without asking the server
+
+The mode counts from the next request on, on connections that are there as well. It runs in a thread of its own.
+"""
+
+import asyncio
+import threading
+from collections import Counter
+
+MODES = ("pass", "refuse", "hang", "reset", "busy")
+CHUNK = 1 << 18
+BODY = b"<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>told to</Message></Error>"
+BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: "
+        + str(len(BODY)).encode() + b"\r\n\r\n" + BODY)
+
+
+class Faulty:
+    """The proxy. `requests` counts what came, by mode: proof that a fault was met."""
+
+    def __init__(self, listen, target):
+        self.listen, self.target, self.mode = listen, target, "pass"
+        self.requests, self.clients = Counter(), set()
+        self.loop, self.server = asyncio.new_event_loop(), None
+
+    def start(self):
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.set("pass")
+        return self
+
+    def set(self, mode):
+        """Changes the mode; returns when it holds."""
+        asyncio.run_coroutine_threadsafe(self._set(mode), self.loop).result(10)
+
+    async def _set(self, mode):
+        assert mode in MODES
+        self.mode = mode
+        if mode == "refuse":
+            if self.server is not None:
+                self.server.close()
+                self.server = None
+            for client in list(self.clients):
+                client.transport.abort()
+        elif self.server is None:
+            self.server = await self.loop.create_server(lambda: Client(self), "127.0.0.1", self.listen)
+        if mode == "pass":  # what hangs would hang on: a real outage ends by broken connections, too
+            for client in [client for client in self.clients if client.mode != "pass"]:
+                client.transport.abort()
+
+
+class Client(asyncio.Protocol):
+    """One connection of the server under test. A request's mode is that of its first byte."""
+
+    def __init__(self, proxy):
+        self.proxy, self.server, self.waiting = proxy, None, []
+        self.mode, self.answered = "pass", True
+        self.head, self.left = b"", 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.set_write_buffer_limits(high=8 * CHUNK)
+        self.proxy.clients.add(self)
+        self.proxy.loop.create_task(self.connect())
+
+    async def connect(self):
+        try:
+            self.server, _ = await self.proxy.loop.create_connection(lambda: Server(self), "127.0.0.1", self.proxy.target)
+            for data in self.waiting:
+                self.server.write(data)
+            self.waiting = []
+        except OSError:
+            self.transport.close()
+
+    def data_received(self, data):
+        if self.answered:
+            self.answered, self.mode, self.head = False, self.proxy.mode, b""
+            self.proxy.requests[self.mode] += 1
+        if self.mode == "busy":
+            self.refuse(data)
+        elif self.mode == "hang":
+            pass
+        elif self.server is None:
+            self.waiting.append(data)
+        else:
+            self.server.write(data)
+
+    def refuse(self, data):
+        """Takes the whole request, as a server behind a load balancer does, and says that it is busy."""
+        if b"\r\n\r\n" not in self.head:
+            self.head += data
+            if b"\r\n\r\n" not in self.head:
+                return
+            head, _, body = self.head.partition(b"\r\n\r\n")
+            lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+            self.left = (lengths[0] if lengths else 0) - len(body)
+        else:
+            self.left -= len(data)
+        if self.left <= 0:
+            self.transport.write(BUSY)
+            self.transport.close()
+
+    def connection_lost(self, error):
+        self.proxy.clients.discard(self)
+        if self.server is not None:
+            self.server.close()
+
+    def pause_writing(self):
+        if self.server is not None:
+            self.server.pause_reading()
+
+    def resume_writing(self):
+        if self.server is not None:
+            self.server.resume_reading()
+
+
+class Server(asyncio.Protocol):
+    """The connection to the S3 server that belongs to a client's."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def connection_made(self, transport):
+        transport.set_write_buffer_limits(high=8 * CHUNK)
+
+    def data_received(self, data):
+        if self.client.mode == "reset":
+            self.client.transport.abort()
+            return
+        self.client.answered = True
+        self.client.transport.write(data)
+
+    def connection_lost(self, error):
+        self.client.transport.close()
+
+    def pause_writing(self):
+        self.client.transport.pause_reading()
+
+    def resume_writing(self):
+        self.client.transport.resume_reading()
