@@ -18,6 +18,15 @@ def answers(host, port, seconds=2.0):
     return correlation == 7 and error == 0
 
 
+def taken(host, port):
+    """True when something listens there already."""
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def exactly(connection, count):
     data = b""
     while len(data) < count:

@@ -46,16 +46,26 @@ public final class Probe {
         Check.main(() -> {
             Probe probe = new Probe(args[0], args[1]);
             probe.warm();
-            new ProbeTopics(probe).run();
-            new ProbeConfigs(probe).run();
-            new ProbeRecords(probe).run();
-            new ProbeQueries(probe).run();
-            new ProbeGroups(probe).run();
-            new ProbeOffsets(probe).run();
-            new ProbeConsumerGroups(probe).run();
-            new ProbeTransactions(probe).run();
+            probe.part("topics", new ProbeTopics(probe)::run);
+            probe.part("configs", new ProbeConfigs(probe)::run);
+            probe.part("records", new ProbeRecords(probe)::run);
+            probe.part("queries", new ProbeQueries(probe)::run);
+            probe.part("groups", new ProbeGroups(probe)::run);
+            probe.part("offsets", new ProbeOffsets(probe)::run);
+            probe.part("consumer groups", new ProbeConsumerGroups(probe)::run);
+            probe.part("transactions", new ProbeTransactions(probe)::run);
             System.out.println(MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(probe.answers));
         });
+    }
+
+    /** One part; if it can't go on, the others still do, and that it could not is a difference of its own. */
+    private void part(String name, Check.Body body) {
+        try {
+            body.run();
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            note("(the part " + name + " did not get to its end)", TextNode.valueOf(failure.toString()));
+        }
     }
 
     /** Waits until producer ids are given out: a server that has just started may still say that it loads. */

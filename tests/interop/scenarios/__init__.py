@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, store_outage, tools
+from . import clients, connect, dumpavail, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, tools
 from .java_groups import QUICK
 
 
@@ -59,15 +59,19 @@ CASES = [
     Case("kafka-connect", connect.run, ("java", "kcat"), 150),
     Case("kafka-tools", tools.run, ("kafka", "kcat"), 150),
     Case("kafka-group-tools", group_tools.run, ("java", "python", "kcat"), 150),
+    Case("readme", readme.run, ("java", "python", "go", "kafkajs", "kcat"), 180, own_server=True, port=readme.PORT),
     Case("dumpavail", dumpavail.run, ("kafka", "kcat"), 180, own_server=True),
     Case("kill-nine", kill_nine.run, ("java", "python", "kcat"), 150, own_server=True, per_round=20),
+    Case("groups-restart", restart.run, ("java",), 120, own_server=True, settings=restart.PATIENT),
     Case("exactly-once-chaos", exactly_once.run, ("java", "python", "kcat"), 300, own_server=True, settings=QUICK, per_minute=75),
+    Case("exactly-once-chaos-new-protocol", exactly_once.run_new_protocol, ("java", "python", "kcat"), 300, own_server=True, settings=QUICK,
+         per_minute=75),
     Case("kcat@minio", kcat.run, ("kcat", "minio"), 90, store="minio", siltstone_only=True),
     Case("dumpavail@minio", dumpavail.run, ("kafka", "kcat", "minio"), 180, store="minio", siltstone_only=True,
          fills_store=True),
     Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
          siltstone_only=True),
-    Case("store-outage", store_outage.run, ("java", "python", "kcat", "minio"), 240, store="minio", siltstone_only=True, per_minute=90),
+    Case("full-disk", full_disk.run, ("java", "python", "kcat"), 200, own_server=True, siltstone_only=True, per_minute=60),
 ]
 NAMES = [case.name for case in CASES]
 

@@ -21,6 +21,7 @@ NOTE = ("Answers of Apache Kafka 4.2.0 to java/Probe.java, as shared/peers/kafka
 
 def run(context):
     out = context.java("Probe", context.bootstrap, context.topic("probe") + "-", seconds=80)
+    print(out.errors)
     got = json.loads(out.text)
     got["(api versions)"] = {name: got["(api versions)"].get(name) for name in APIS}
     if context.options.record:
