@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, connect, dumpavail, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, tools
+from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, store_outage, tools
 from .java_groups import QUICK
 
 
@@ -71,7 +71,7 @@ CASES = [
          fills_store=True),
     Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
          siltstone_only=True),
-    Case("full-disk", full_disk.run, ("java", "python", "kcat"), 200, own_server=True, siltstone_only=True, per_minute=60),
+    Case("store-outage", store_outage.run, ("java", "python", "kcat", "minio"), 240, store="minio", siltstone_only=True, per_minute=90),
 ]
 NAMES = [case.name for case in CASES]
 
