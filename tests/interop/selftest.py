@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from harness.check import CheckFailed  # noqa: E402
-from scenarios import dumpavail, kill_nine, probe  # noqa: E402
+from scenarios import dumpavail, exactly_once, kill_nine, probe  # noqa: E402
 
 
 def good_log():
@@ -63,6 +63,28 @@ class Dumpavail(unittest.TestCase):
             "a changed byte": lambda rows: rows.__setitem__(1, (1, 0, b"b", b"x")),
             "a gap": lambda rows: rows.__setitem__(2, (0, 2, b"a", b"3")),
             "out of order": lambda rows: rows.__setitem__(slice(None), [(0, 0, b"a", b"3"), (1, 0, b"b", b"2"), (0, 1, b"a", b"1")]),
+        }
+        for name, change in changes.items():
+            with self.subTest(name), self.assertRaises(CheckFailed):
+                self.judge(change)
+
+
+class ExactlyOnce(unittest.TestCase):
+    def judge(self, change):
+        rows = [(number % 4, number) for number in range(8)]
+        change(rows)
+        exactly_once.exactly_once(rows, 8)
+
+    def test_good(self):
+        self.judge(lambda rows: rows.reverse())
+
+    def test_damaged(self):
+        changes = {
+            "a lost number": lambda rows: rows.pop(),
+            "a number twice": lambda rows: rows.append((3, 3)),
+            "one lost, one twice": lambda rows: rows.__setitem__(7, (3, 3)),
+            "another partition": lambda rows: rows.__setitem__(0, (1, 0)),
+            "a number never written": lambda rows: rows.append((0, 8)),
         }
         for name, change in changes.items():
             with self.subTest(name), self.assertRaises(CheckFailed):
