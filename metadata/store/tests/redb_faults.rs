@@ -103,6 +103,53 @@ async fn a_full_disk_refuses_commits_and_then_takes_them_again() {
     }
 }
 
+/// A first start that finds no room must not spoil the next one.
+#[tokio::test]
+async fn a_store_that_could_not_be_made_for_lack_of_space_is_made_once_there_is_some() {
+    for blocks in 0..8 {
+        let disk = SimDisk::new(0);
+        disk.allow_more(Some(blocks));
+        match RedbStore::open_on(Arc::new(disk.clone()), options()) {
+            Err(OpenError::Io { .. }) => {}
+            Err(other) => panic!("{blocks} blocks: {other}"),
+            Ok(_) => assert!(blocks > 0, "nothing fits into nothing"),
+        }
+        disk.allow_more(None);
+        let store = open(&disk);
+        put(&store, 1).await.expect("a commit");
+        assert!(is_there(&store, 1).await);
+    }
+}
+
+/// Nor must a crash in the middle of it.
+#[tokio::test]
+async fn a_crash_at_any_step_of_the_first_start_spoils_nothing() {
+    let mut failed = 0;
+    for seed in 0..60 {
+        let mut chance = Chance::new(seed);
+        let disk = SimDisk::new(seed);
+        disk.crash_after(seed % 20);
+        failed += u32::from(RedbStore::open_on(Arc::new(disk.clone()), options()).is_err());
+        let crash = if seed < 30 { Crash::Discard } else { Crash::Tear };
+        let store = open(&disk.after(crash, &mut chance));
+        put(&store, 1).await.expect("a commit");
+    }
+    assert!(failed > 10, "the power failed in the middle");
+}
+
+/// A database whose first block was lost is damaged, not new.
+#[test]
+fn a_database_without_its_first_block_is_not_emptied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("metadata");
+    drop(RedbStore::open(&path, options()).expect("the store opens"));
+    let mut bytes = std::fs::read(&path).expect("its bytes");
+    bytes[..512].fill(0);
+    std::fs::write(&path, &bytes).expect("written");
+    assert!(matches!(RedbStore::open(&path, options()), Err(OpenError::Foreign { .. })));
+    assert_eq!(std::fs::read(&path).expect("its bytes").len(), bytes.len());
+}
+
 #[tokio::test]
 async fn failing_writes_refuse_commits_and_then_all_goes_on() {
     let disk = SimDisk::new(1);

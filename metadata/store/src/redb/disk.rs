@@ -15,6 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::redb::backends::FileBackend;
 use ::redb::{BackendError, DatabaseError, StorageBackend, StorageError};
 
+/// A new database is smaller; this much is looked through.
+const MOST_UNFINISHED: u64 = 16 << 20;
+/// Bytes of redb's magic number, at the beginning.
+const MAGIC: usize = 9;
+/// redb's header is within so many bytes.
+const HEADER: usize = 4096;
+
 /// A place for one database, which can be opened again after an error.
 pub trait Disk: Debug + Send + Sync + 'static {
     /// Opens it, creating it empty if there is nothing.
@@ -83,6 +90,43 @@ impl Disk for FileDisk {
     fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Empties what a first start left behind that was ended in the middle, by a full disk or a crash: until all else of a new
+/// database is durable, redb leaves zeros where every finished one has its magic number, and would refuse the file for ever.
+pub(super) fn clear_unfinished(backend: &dyn StorageBackend) -> io::Result<()> {
+    if !is_unfinished(backend)? {
+        return Ok(());
+    }
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    // Another process may be in the middle of it just now.
+    let locked = match backend.try_lock_range(everything.0, everything.1) {
+        Ok(false) => return Ok(()),
+        Ok(true) => true,
+        Err(BackendError::Unsupported) => false,
+        Err(BackendError::Io(error)) => return Err(error),
+        Err(other) => return Err(io::Error::other(other.to_string())),
+    };
+    let cleared = is_unfinished(backend).and_then(|is| if is { backend.set_len(0) } else { Ok(()) });
+    if locked {
+        backend
+            .unlock_range(everything.0, everything.1)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+    }
+    cleared
+}
+
+/// Something is there, it begins with zeros, and nothing was ever written behind its header: so a database that lost its first
+/// block is not taken for one.
+fn is_unfinished(backend: &dyn StorageBackend) -> io::Result<bool> {
+    let length = backend.len()?;
+    if length == 0 || length > MOST_UNFINISHED {
+        return Ok(false);
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    backend.read(0, &mut bytes)?;
+    let zeros = |part: Option<&[u8]>| part.is_none_or(|part| part.iter().all(|byte| *byte == 0));
+    Ok(zeros(bytes.get(..MAGIC.min(bytes.len()))) && zeros(bytes.get(HEADER..)))
 }
 
 /// A backend that remembers whether a sync has failed.

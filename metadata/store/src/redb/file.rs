@@ -18,7 +18,7 @@ use ::redb::{
     StorageError, Table, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::disk::{Disk, Watched};
+use super::disk::{Disk, Watched, clear_unfinished};
 use super::options::OpenError;
 use crate::Version;
 use crate::resolve::{Write, added};
@@ -51,6 +51,7 @@ fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError
     // At every opening: a sync may have failed in a process that has ended since.
     disk.forget_unsynced().map_err(io_error)?;
     let backend = disk.open().map_err(io_error)?;
+    clear_unfinished(backend.as_ref()).map_err(io_error)?;
     let (backend, sync_failed) = Watched::new(backend);
     let database = Builder::new()
         .set_cache_size(cache_bytes)
