@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, store_outage, tools
+from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, stalled, store_outage, tools
 from .java_groups import QUICK
 
 
@@ -72,6 +72,7 @@ CASES = [
     Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
          siltstone_only=True),
     Case("store-outage", store_outage.run, ("java", "python", "kcat", "minio"), 240, store="minio", siltstone_only=True, per_minute=90),
+    Case("stalled", stalled.run, (), 180, own_server=True, siltstone_only=True),
 ]
 NAMES = [case.name for case in CASES]
 
