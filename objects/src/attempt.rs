@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -19,6 +19,29 @@ use crate::telemetry;
 
 /// A truncated answer is asked for again this often before the object is called corrupt.
 const TRUNCATED_TRIES: u32 = 3;
+
+/// Failures of one operation before anybody hears of them: a store may fail now and then.
+const COMPLAIN_AFTER: u32 = 2;
+/// Or so long.
+const COMPLAIN_LONG: Duration = Duration::from_secs(2);
+/// Between two log lines of one kind of operation, at least.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// When it was last told that a kind of operation fails.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints(Mutex<Option<Instant>>);
+
+impl Complaints {
+    /// Whether it is time to tell; if so, it counts as told.
+    fn may(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.duration_since(last) >= COMPLAIN_EVERY);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
 
 /// The kinds of requests, as the metrics know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +73,7 @@ pub(crate) struct Lane {
     pub hedge: Option<Hedge>,
     pub timeout: Duration,
     pub backoff: (Duration, Duration),
+    pub complaints: Complaints,
 }
 
 /// Why an operation ended without success.
@@ -76,6 +100,7 @@ impl Operation<'_> {
     where
         F: Future<Output = Result<T, Fault>>,
     {
+        let begun = Instant::now();
         let mut ambiguous = false;
         let mut last: Option<Fault> = None;
         let mut truncated = 0;
@@ -93,12 +118,24 @@ impl Operation<'_> {
             if !again || Instant::now() + pause >= self.deadline {
                 return Err(Failure { fault, ambiguous });
             }
-            tracing::debug!(kind = self.kind.label(), failures, reason = %fault.reason, "trying again");
+            self.complain(failures, begun, &fault);
             telemetry::retry(self.kind);
             last = Some(fault);
             sleep(pause).await;
         }
         Err(self.late(last))
+    }
+
+    /// Says what is wrong before the deadline: an operator must not learn of a full disk when the first write is given up.
+    fn complain(&self, failures: u32, begun: Instant, fault: &Fault) {
+        let (kind, reason) = (self.kind.label(), &fault.reason);
+        if (failures >= COMPLAIN_AFTER || begun.elapsed() >= COMPLAIN_LONG)
+            && self.lane.complaints.may(Instant::now())
+        {
+            tracing::warn!(kind, failures, %reason, "the object store fails; it is tried again");
+        } else {
+            tracing::debug!(kind, failures, %reason, "trying again");
+        }
     }
 
     /// The deadline passed while an attempt was under way: its end will never be known.
@@ -214,5 +251,19 @@ struct Count {
 impl Drop for Count {
     fn drop(&mut self) {
         telemetry::request(self.kind, self.result, self.begun.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn complaints_are_few() {
+        let complaints = Complaints::default();
+        let told = (0..100).filter(|_| complaints.may(Instant::now())).count();
+        assert_eq!(told, 1);
+        tokio::time::advance(COMPLAIN_EVERY).await;
+        assert!(complaints.may(Instant::now()) && !complaints.may(Instant::now()));
     }
 }

@@ -12,7 +12,7 @@ use object_store::{ObjectStore, PutPayload};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::attempt::{Failure, Kind, Lane, Operation};
+use crate::attempt::{Complaints, Failure, Kind, Lane, Operation};
 use crate::backend::{Backend, Found};
 use crate::chance::Chance;
 use crate::error::{DeleteError, PutError, ReadError, StoreError};
@@ -80,6 +80,7 @@ impl Objects {
             hedge,
             timeout: requests.timeout,
             backoff: (requests.backoff_first, requests.backoff_max),
+            complaints: Complaints::default(),
         };
         let puts = Arc::new(Semaphore::new(requests.max_puts));
         let gets = Arc::new(Semaphore::new(requests.max_gets));
