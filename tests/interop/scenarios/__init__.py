@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, probe, readme, restart, stalled, store_outage, tools
+from . import clients, connect, dumpavail, exactly_once, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, stalled, store_outage, tools
 from .java_groups import QUICK
 
 
@@ -73,6 +73,7 @@ CASES = [
          siltstone_only=True),
     Case("store-outage", store_outage.run, ("java", "python", "kcat", "minio"), 240, store="minio", siltstone_only=True, per_minute=90),
     Case("stalled", stalled.run, (), 180, own_server=True, siltstone_only=True),
+    Case("partitions", partitions.run, (), 180, siltstone_only=True),
 ]
 NAMES = [case.name for case in CASES]
 
