@@ -25,7 +25,7 @@ class ToolShell:
 
     def tool(self, name, *args, stdin="", seconds=40, ok=(0,)):
         """Runs one tool; classes are named from org.apache.kafka.tools on. Adds where the server is."""
-        name = name if name.startswith("org.") else f"org.apache.kafka.tools.{name}"
+        name = name if name.startswith(("org.", "kafka.")) else f"org.apache.kafka.tools.{name}"
         words = ["--bootstrap-server", self.context.bootstrap, *[str(arg) for arg in args]]
         print("+", name.rpartition(".")[2], *words, flush=True)
         self.child.stdin.write(json.dumps({"tool": name, "args": words, "stdin": stdin}).encode() + b"\n")

@@ -56,6 +56,8 @@ public final class ToolShell {
         };
         Exit.setExitProcedure(ends);
         Exit.setHaltProcedure(ends);
+        List<Runnable> atEnd = new ArrayList<>();
+        Exit.setShutdownHookAdder((name, hook) -> atEnd.add(hook));
         int code = 0;
         try {
             Class.forName(order.get("tool").asText()).getMethod("main", String[].class).invoke(null, (Object) args.toArray(String[]::new));
@@ -64,6 +66,12 @@ public final class ToolShell {
                 thrown.getCause().printStackTrace();
                 code = 1;
             }
+        }
+        for (Runnable hook : atEnd) {
+            Thread runs = new Thread(hook, "at the tool's end");
+            runs.setDaemon(true);
+            runs.start();
+            runs.join(5_000);
         }
         return MAPPER.createObjectNode().put("code", first[0] < 0 ? code : first[0]).put("out", out.toString(StandardCharsets.UTF_8))
             .put("err", err.toString(StandardCharsets.UTF_8));

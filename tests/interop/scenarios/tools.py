@@ -5,25 +5,25 @@ import re
 
 from harness import check
 from harness.records import kcat_json
-
-TOOLS = "org.apache.kafka.tools."
+from harness.toolshell import ToolShell
 
 
 def run(context):
     topic = context.topic("tools")
-    topics(context, topic)
-    configs(context, topic)
-    console_producer(context, topic)
-    offsets(context, topic)
-    delete_records(context, topic)
-    performance(context)
-    api_versions(context)
-    log_dirs(context, topic)
-    delete(context, topic)
+    with ToolShell(context) as context.shell:
+        topics(context, topic)
+        configs(context, topic)
+        console_producer(context, topic)
+        offsets(context, topic)
+        delete_records(context, topic)
+        performance(context)
+        api_versions(context)
+        log_dirs(context, topic)
+        delete(context, topic)
 
 
 def tool(context, name, *args, **named):
-    return context.tool(TOOLS + name if "." not in name else name, "--bootstrap-server", context.bootstrap, *args, **named)
+    return context.shell.tool(name, *args, **named)
 
 
 def told_at_last(ask, part, what):
@@ -72,8 +72,8 @@ def configs(context, topic):
 def console_producer(context, topic):
     """kafka-console-producer: keys and headers from lines."""
     lines = "".join(f"n:{index}\tkey-{index}\tline {index}\n" for index in range(200))
-    context.tool(TOOLS + "ConsoleProducer", "--bootstrap-server", context.bootstrap, "--topic", topic, "--compression-codec", "lz4",
-                 "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true", stdin=lines.encode())
+    tool(context, "ConsoleProducer", "--topic", topic, "--compression-codec", "lz4",
+                 "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true", stdin=lines)
     rows = kcat_json(context.bootstrap, topic)
     want = {(f"key-{index}", f"line {index}", "n", str(index)) for index in range(200)}
     check.equal(len(rows), 200, "records by the console producer")
@@ -114,7 +114,7 @@ def delete_records(context, topic):
 def performance(context):
     """kafka-producer-perf-test: all records acknowledged, and there."""
     topic = context.topic("perf")
-    done = context.tool(TOOLS + "ProducerPerformance", "--bootstrap-server", context.bootstrap, "--topic", topic, "--num-records", 50_000,
+    done = tool(context, "ProducerPerformance", "--topic", topic, "--num-records", 50_000,
                         "--record-size", 200, "--throughput", -1)
     check.contains(done.text, "50000 records sent", "performance test")
     check.equal(listed(context, topic, "latest"), [50_000], "records of the performance test")
