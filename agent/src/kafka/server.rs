@@ -51,7 +51,9 @@ impl Default for ServerLimits {
     }
 }
 
-/// Accepts and serves until `shutdown` resolves; then takes no more requests, answers those under way, and returns.
+/// Accepts and serves until `shutdown` resolves; then takes no more requests, answers those under way, and returns. If the engine's
+/// registration is over before that, it closes every connection at once and returns when the last is gone: what they still wait for
+/// may be in the log or not, and a client that loses its connection takes it so. Drop the engine only after that.
 pub async fn run(
     listener: TcpListener,
     broker: Arc<Broker>,
@@ -71,11 +73,17 @@ pub async fn run(
     };
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    let engine = server.broker.engine.clone();
+    let mut over = std::pin::pin!(engine.ended());
     loop {
         let room = connections.len() < server.most();
         tokio::select! {
             biased;
             () = &mut shutdown => break,
+            () = &mut over => {
+                tracing::warn!(connections = connections.len(), "the registration is over: connections are closed");
+                return connections.shutdown().await;
+            }
             Some(ended) = connections.join_next(), if !connections.is_empty() => server.ended(ended),
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, peer)) => server.begin(stream, peer, &mut connections),

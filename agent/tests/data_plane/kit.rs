@@ -43,6 +43,8 @@ impl Chance for Numbers {
 pub struct Server {
     pub engine: Arc<Engine>,
     pub at: SocketAddr,
+    /// Ends with the server.
+    pub served: tokio::task::JoinHandle<()>,
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
@@ -52,19 +54,18 @@ impl Server {
     }
 
     pub async fn with_answers(answer_bytes: usize) -> Server {
-        let objects = Objects::open("memory://", &Options::default(), &Environment::of_process(), 1).unwrap();
-        let foundations = Foundations {
-            store: Arc::new(MemoryStore::new(1, Faults::none())),
-            objects,
-            ambient: Ambient { clock: Arc::new(Still), chance: Arc::new(Numbers(AtomicU64::new(1))) },
-        };
+        Self::over(foundations(MemoryStore::new(1, Faults::none())), answer_bytes).await
+    }
+
+    /// A server on what another one may have left.
+    pub async fn over(foundations: Foundations, answer_bytes: usize) -> Server {
         let engine = Engine::start(foundations, settings()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let broker = Broker::with_memory(engine.clone(), Default::default(), answer_bytes);
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        tokio::spawn(run(listener, broker, ServerLimits::default(), async { drop(stopped.await) }));
-        Server { engine, at, _stop: stop }
+        let served = run(listener, broker, ServerLimits::default(), async { drop(stopped.await) });
+        Server { engine, at, served: tokio::spawn(served), _stop: stop }
     }
 
     pub async fn topic(&self, name: &str, configs: &[(&str, &str)]) -> TopicRow {
@@ -76,6 +77,12 @@ impl Server {
     pub async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.at).await.unwrap(), next: 0 }
     }
+}
+
+pub fn foundations(store: MemoryStore) -> Foundations {
+    let objects = Objects::open("memory://", &Options::default(), &Environment::of_process(), 1).unwrap();
+    let ambient = Ambient { clock: Arc::new(Still), chance: Arc::new(Numbers(AtomicU64::new(1))) };
+    Foundations { store: Arc::new(store), objects, ambient }
 }
 
 fn settings() -> EngineSettings {
@@ -107,6 +114,13 @@ pub struct Client {
 impl Client {
     pub async fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends; false if the server has closed the connection.
+    pub async fn try_send<R: ApiRequest>(&mut self, version: i16, request: &R) -> bool {
+        self.next += 1;
+        let frame = frame::encode_request(self.next, Some("test"), version, request).unwrap();
+        self.stream.write_all(&frame.into_bytes()).await.is_ok()
     }
 
     pub async fn send<R: ApiRequest>(&mut self, version: i16, request: &R) -> i32 {

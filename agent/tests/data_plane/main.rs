@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod connections;
+mod ending;
 mod fetching;
 mod kit;
 mod producing;

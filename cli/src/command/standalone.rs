@@ -176,8 +176,12 @@ impl Server {
         self.state.set(None);
         match life {
             Life::Over => {
-                // Nothing that still waits can be answered better than by a closed connection.
-                server.shutdown().await;
+                // The server closes its connections by itself: nothing that still waits can be answered better than so. The engine
+                // must outlive them.
+                let closed = async { while server.join_next().await.is_some() {} };
+                if tokio::time::timeout(LONGEST_RESTART, closed).await.is_err() {
+                    server.shutdown().await;
+                }
                 engine.stop(Duration::ZERO).await;
             }
             Life::Stopped => {
