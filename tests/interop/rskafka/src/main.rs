@@ -89,9 +89,10 @@ async fn offsets(log: &PartitionClient) -> Result<(), Failure> {
 }
 
 async fn unknown(client: &Client, controller: &ControllerClient, topic: &str) -> Result<(), Failure> {
-    let absent = format!("{topic}-absent"); // asking for it may make it, as this crate's metadata requests let the server do
+    let absent = format!("{topic}-absent"); // asking for it makes it: at once, or while it is said to be unknown
     let opened = client.partition_client(absent, 0, UnknownTopicHandling::Error).await.err();
-    demand(protocol(&opened), Some(ProtocolError::UnknownTopicOrPartition), "a client of an unknown topic")?;
+    let unknown = opened.is_none() || protocol(&opened) == Some(ProtocolError::UnknownTopicOrPartition);
+    demand(unknown, true, &format!("a client of an unknown topic: {opened:?}"))?;
     let deleted = controller.delete_topic(format!("{topic}-never"), 5_000).await.err();
     demand(protocol(&deleted), Some(ProtocolError::UnknownTopicOrPartition), "deleting an unknown topic")?;
     let listed = client.list_topics().await?.into_iter().find(|one| one.name == topic);
