@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use siltstone_kafka::ApiKey;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Instant;
 
 use crate::produce::{Budget, Reservation};
 
@@ -20,6 +21,12 @@ const SMALL: usize = 16 << 10;
 const READ: usize = 16 << 10;
 /// Read at once after a large request: what is read here of the next large one is copied.
 const PEEK: usize = 256;
+/// While others wait for memory, a request that holds some has to come at this rate, bytes a second ...
+const SLOWEST: usize = 16 << 10;
+/// ... after so long.
+const GRACE: Duration = Duration::from_secs(2);
+/// So often it is looked whether others wait.
+const LOOK: Duration = Duration::from_millis(500);
 const SIZE_LEN: usize = 4;
 /// API key, version, correlation id.
 const HEAD_LEN: usize = 8;
@@ -57,6 +64,9 @@ pub(super) enum ReadEnd {
     /// Nothing came for too long.
     #[error("idle for {0:?} (connections.max.idle.ms)")]
     Idle(Duration),
+    /// A request comes so slowly that others wait for the memory that it holds.
+    #[error("a request came slower than {SLOWEST} bytes a second while others waited for memory")]
+    Slow,
     /// A request began and did not go on.
     #[error("nothing came for {0:?} in the middle of a request")]
     Stalled(Duration),
@@ -72,14 +82,31 @@ pub(super) struct RequestBudgets {
 }
 
 impl RequestBudgets {
-    async fn reserve(&self, api: i16, size: usize) -> Option<Reservation> {
-        if api == ApiKey::Produce.code() {
-            Some(self.produce.reserve(size).await)
+    async fn reserve(&self, api: i16, size: usize) -> Option<(Reservation, Pace<'_>)> {
+        let (budget, bytes) = if api == ApiKey::Produce.code() {
+            (&self.produce, size)
         } else if size > FREE {
-            Some(self.others.reserve(size * (1 + DECODED)).await)
+            (&self.others, size * (1 + DECODED))
         } else {
-            None
-        }
+            return None;
+        };
+        let reservation = budget.reserve(bytes).await;
+        Some((reservation, Pace { budget, began: Instant::now() }))
+    }
+}
+
+/// Of a request that holds memory of a budget: whoever sends slowly may do so until others need it.
+struct Pace<'a> {
+    budget: &'a Budget,
+    began: Instant,
+}
+
+impl Pace<'_> {
+    /// Whether `have` bytes are too few by now.
+    fn is_slow(&self, have: usize) -> bool {
+        let due = GRACE + Duration::from_secs((have / SLOWEST) as u64);
+        // Who waits takes what there is: something is left only if nobody does.
+        self.budget.available() == 0 && self.began.elapsed() > due
     }
 }
 
@@ -128,11 +155,11 @@ impl FrameReader {
         limits: &ReadLimits,
         budgets: &RequestBudgets,
     ) -> Result<Incoming, ReadEnd> {
-        self.fill(SIZE_LEN, limits).await?;
+        self.fill(SIZE_LEN, limits, None).await?;
         let size = i32::from_be_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
         let length = usize::try_from(size).ok().filter(|size| *size <= limits.max);
         let Some(length) = length else { return Err(ReadEnd::Size { size, max: limits.max }) };
-        self.fill(SIZE_LEN + length.min(HEAD_LEN), limits).await?;
+        self.fill(SIZE_LEN + length.min(HEAD_LEN), limits, None).await?;
         let api = match self.buffer.get(SIZE_LEN..SIZE_LEN + 2) {
             Some(&[high, low]) => i16::from_be_bytes([high, low]),
             _ => -1, // too short for any request: decoding says so
@@ -140,12 +167,12 @@ impl FrameReader {
         if api != ApiKey::Produce.code() && length > MOST_OTHERS {
             return Err(ReadEnd::Size { size, max: MOST_OTHERS });
         }
-        let reservation = budgets.reserve(api, length).await;
+        let (reservation, pace) = budgets.reserve(api, length).await.unzip();
         self.after_large = length > SMALL;
         let frame = if self.after_large {
-            self.large(length, limits).await?
+            self.large(length, limits, pace.as_ref()).await?
         } else {
-            self.fill(SIZE_LEN + length, limits).await?;
+            self.fill(SIZE_LEN + length, limits, pace.as_ref()).await?;
             self.buffer.advance(SIZE_LEN);
             let frame = self.buffer.split_to(length);
             if api == ApiKey::Produce.code() { Bytes::copy_from_slice(&frame) } else { frame.freeze() }
@@ -153,7 +180,12 @@ impl FrameReader {
         Ok(Incoming { frame, reservation })
     }
 
-    async fn large(&mut self, length: usize, limits: &ReadLimits) -> Result<Bytes, ReadEnd> {
+    async fn large(
+        &mut self,
+        length: usize,
+        limits: &ReadLimits,
+        pace: Option<&Pace<'_>>,
+    ) -> Result<Bytes, ReadEnd> {
         self.buffer.advance(SIZE_LEN);
         let mut body = BytesMut::with_capacity(length);
         let have = self.buffer.len().min(length);
@@ -163,14 +195,19 @@ impl FrameReader {
             match there(self.stream.try_read_buf(&mut (&mut body).limit(left)))? {
                 Some(0) => return Err(ReadEnd::Truncated),
                 Some(_) => {}
-                None => self.wait(Some(limits.stall), ReadEnd::Stalled).await?,
+                None => self.go_on(limits.stall, pace, body.len()).await?,
             }
         }
         Ok(body.freeze())
     }
 
     /// Reads until the buffer holds `least` bytes, and what else there is.
-    async fn fill(&mut self, least: usize, limits: &ReadLimits) -> Result<(), ReadEnd> {
+    async fn fill(
+        &mut self,
+        least: usize,
+        limits: &ReadLimits,
+        pace: Option<&Pace<'_>>,
+    ) -> Result<(), ReadEnd> {
         while self.buffer.len() < least {
             let most = if self.after_large { PEEK } else { READ }.max(least - self.buffer.len());
             self.buffer.reserve(most);
@@ -182,10 +219,26 @@ impl FrameReader {
                     self.buffer = BytesMut::new();
                     self.wait(limits.idle, ReadEnd::Idle).await?;
                 }
-                None => self.wait(Some(limits.stall), ReadEnd::Stalled).await?,
+                None => self.go_on(limits.stall, pace, self.buffer.len()).await?,
             }
         }
         Ok(())
+    }
+
+    /// Waits for the rest of a request, of which `have` bytes are there.
+    async fn go_on(&self, stall: Duration, pace: Option<&Pace<'_>>, have: usize) -> Result<(), ReadEnd> {
+        let Some(pace) = pace else { return self.wait(Some(stall), ReadEnd::Stalled).await };
+        let deadline = Instant::now() + stall;
+        loop {
+            if pace.is_slow(have) {
+                return Err(ReadEnd::Slow);
+            }
+            match tokio::time::timeout(LOOK, self.stream.readable()).await {
+                Ok(readable) => return Ok(readable?),
+                Err(_) if Instant::now() >= deadline => return Err(ReadEnd::Stalled(stall)),
+                Err(_) => {}
+            }
+        }
     }
 
     async fn wait(&self, patience: Option<Duration>, end: fn(Duration) -> ReadEnd) -> Result<(), ReadEnd> {

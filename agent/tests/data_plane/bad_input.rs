@@ -5,7 +5,7 @@ use siltstone_kafka::{ApiKey, api_versions};
 use crate::kit::{Client, Server};
 
 async fn is_closed(mut client: Client, bytes: &[u8]) -> bool {
-    client.raw(bytes).await;
+    client.try_raw(bytes).await;
     client.frame().await.is_none()
 }
 

@@ -116,6 +116,11 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends what it can: the server may have closed the connection.
+    pub async fn try_raw(&mut self, bytes: &[u8]) {
+        drop(self.stream.write_all(bytes).await);
+    }
+
     /// Sends; false if the server has closed the connection.
     pub async fn try_send<R: ApiRequest>(&mut self, version: i16, request: &R) -> bool {
         self.next += 1;
