@@ -18,9 +18,16 @@ class Load:
         self._spawn("librdkafka", words)
         if java:
             self._spawn("java", [*context.java_command("KillNineProducer"), context.bootstrap, topic, self.acks("java")])
-        self.seen = context.work / "followed"
-        with open(self.seen, "wb") as out, open(context.work / "follow.err", "wb") as errors:
-            self.reader = subprocess.Popen(["kcat", "-b", context.bootstrap, "-C", "-t", topic, "-o", "beginning", "-q", "-u",
+        self.seen, self.reader = context.work / "followed", None
+        self.follow()
+
+    def follow(self):
+        """A kcat that reads from the start and follows. It ends when all its brokers are gone: then call this again."""
+        if self.reader is not None:
+            self.reader.kill()
+            self.reader.wait(10)
+        with open(self.seen, "wb") as out, open(self.context.work / "follow.err", "wb") as errors:
+            self.reader = subprocess.Popen(["kcat", "-b", self.context.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-q", "-u",
                                             "-X", "reconnect.backoff.max.ms=500", "-f", "%p %o %s\\n"],
                                            stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
 
