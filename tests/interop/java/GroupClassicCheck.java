@@ -14,10 +14,11 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
+import org.apache.kafka.common.errors.GroupMaxSizeReachedException;
 import org.apache.kafka.common.errors.InvalidSessionTimeoutException;
 import org.apache.kafka.common.errors.OffsetMetadataTooLarge;
 
-/** Classic groups with Kafka's consumer 4.2: BOOTSTRAP TOPIC. The server's least session timeout must be 1 s. */
+/** Classic groups with Kafka's consumer 4.2: BOOTSTRAP TOPIC. The server's least session timeout must be 1 s, its largest group 4. */
 public final class GroupClassicCheck {
     private static final String ASSIGNORS = "org.apache.kafka.clients.consumer.";
     private static final int PARTITIONS = 6;
@@ -46,6 +47,7 @@ public final class GroupClassicCheck {
         stuck();
         pattern();
         grows();
+        full();
         refusals();
     }
 
@@ -238,6 +240,20 @@ public final class GroupClassicCheck {
         Member.await(members, PARTITIONS + 4, List.of(3, 7), "shares after more partitions");
         Member.closeAll(members);
         Check.step("more partitions");
+    }
+
+    /** A group takes no more members than the server allows, here four; those that it has go on. */
+    private void full() throws Exception {
+        String group = topic + "-full";
+        List<Member> members = new ArrayList<>();
+        for (int i = 0; i < 4; i++) members.add(member(group));
+        Member.await(members, PARTITIONS, List.of(1, 1, 2, 2), "shares of four");
+        Member fifth = member(group);
+        Check.eventually(() -> fifth.error() != null, true, "an error of the fifth");
+        Check.equal(fifth.error().getClass(), GroupMaxSizeReachedException.class, "error of the fifth");
+        Member.await(members, PARTITIONS, List.of(1, 1, 2, 2), "shares after the refusal");
+        Member.closeAll(members);
+        Check.step("full group");
     }
 
     /** A session timeout out of bounds; a commit without a group's member, and by one whose group lives. */

@@ -14,11 +14,12 @@ import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.common.GroupState;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.GroupMaxSizeReachedException;
 import org.apache.kafka.common.errors.InvalidRegularExpression;
 import org.apache.kafka.common.errors.UnreleasedInstanceIdException;
 import org.apache.kafka.common.errors.UnsupportedAssignorException;
 
-/** Groups of the new protocol (KIP-848) with Kafka's consumer 4.2: BOOTSTRAP TOPIC. The server's session time must be short. */
+/** Groups of the new protocol (KIP-848) with Kafka's consumer 4.2: BOOTSTRAP TOPIC. The server's sessions must be short, its largest group 4. */
 public final class GroupConsumerCheck {
     private static final int PARTITIONS = 6;
     private static final String COOPERATIVE = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor";
@@ -68,7 +69,7 @@ public final class GroupConsumerCheck {
         members.add(member(group));
         Member.await(members, PARTITIONS, List.of(2, 2, 2), "shares of three");
         described(group, members);
-        Check.eventually(() -> members.stream().mapToInt(member -> member.read.size()).sum() >= 600, true, "all is read");
+        Check.eventually(() -> members.stream().allMatch(member -> member.allAt(100)), true, "all is read");
         for (Member member : members) {
             member.call(consumer -> {
                 consumer.commitSync();
@@ -241,7 +242,7 @@ public final class GroupConsumerCheck {
             List<Member> members = new ArrayList<>();
             for (int i = 0; i < 2; i++) members.add(Member.of(clients, group, List.of(topic), classic));
             Member.await(members, PARTITIONS, List.of(3, 3), "shares of classic members");
-            Check.eventually(() -> members.stream().mapToInt(member -> member.read.size()).sum(), 600, "records read");
+            Check.eventually(() -> members.stream().allMatch(member -> member.allAt(100)), true, "all is read");
             for (Member member : members) {
                 member.call(consumer -> {
                     consumer.commitSync();
@@ -273,6 +274,13 @@ public final class GroupConsumerCheck {
         Member odd = member(topic + "-odd", "group.remote.assignor", "fair");
         Check.eventually(() -> odd.error() != null, true, "an error of an unknown assignor");
         Check.equal(odd.error().getClass(), UnsupportedAssignorException.class, "error of an unknown assignor");
+        List<Member> members = new ArrayList<>();
+        for (int i = 0; i < 4; i++) members.add(member(topic + "-full"));
+        Member.await(members, PARTITIONS, List.of(1, 1, 2, 2), "shares of four");
+        Member fifth = member(topic + "-full");
+        Check.eventually(() -> fifth.error() != null, true, "an error of a fifth member");
+        Check.equal(fifth.error().getClass(), GroupMaxSizeReachedException.class, "error of a fifth member");
+        Member.closeAll(members);
         Check.step("refusals");
     }
 }

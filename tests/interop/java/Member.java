@@ -117,6 +117,15 @@ final class Member implements AutoCloseable {
         end(CloseOptions.groupMembershipOperation(GroupMembershipOperation.DEFAULT));
     }
 
+    /** Whether this member's position is at `offset` in all that it owns: only what it has a position in does it commit. */
+    boolean allAt(long offset) {
+        try {
+            return call(consumer -> consumer.assignment().stream().allMatch(part -> consumer.position(part) == offset));
+        } catch (Exception failure) {
+            throw new AssertionError("positions of a member", failure);
+        }
+    }
+
     /** As a crash looks to the group: no more heartbeats, and no goodbye. */
     void vanish() {
         end(CloseOptions.groupMembershipOperation(GroupMembershipOperation.REMAIN_IN_GROUP));

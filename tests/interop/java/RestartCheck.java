@@ -44,18 +44,10 @@ public final class RestartCheck {
             Member.await(members, PARTITIONS, List.of(2, 2), "shares in the " + protocol + " group");
             Check.eventually(() -> values("v"), 400, "records read");
             for (Member member : members) {
-                Check.eventually(() -> atEnd(member), true, "a member's positions are at the end");
+                Check.eventually(() -> member.allAt(100), true, "a member's positions are at the end");
                 commit(member, "before");
                 owned.add(member.owned());
                 told.add(List.copyOf(member.events));
-            }
-        }
-
-        private boolean atEnd(Member member) {
-            try {
-                return member.call(consumer -> consumer.assignment().stream().allMatch(part -> consumer.position(part) == 100));
-            } catch (Exception failure) {
-                throw new AssertionError(failure);
             }
         }
 

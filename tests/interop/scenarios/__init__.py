@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import clients, connect, dumpavail, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, stalled, store_outage, tools
-from .java_groups import QUICK
+from .java_groups import QUICK, SMALL
 
 
 @dataclass
@@ -40,8 +40,8 @@ CASES = [
     Case("confluent-kafka", clients.confluent, ("python", "kcat"), 60),
     Case("kafkajs", clients.kafkajs, ("kafkajs", "kcat"), 60),
     Case("rdkafka", clients.rdkafka, ("rdkafka", "kcat"), 60),
-    Case("java-classic-groups", java_groups.classic, ("java",), 120, own_server=True, settings=QUICK),
-    Case("java-consumer-groups", java_groups.consumer, ("java",), 150, own_server=True, settings=QUICK),
+    Case("java-classic-groups", java_groups.classic, ("java",), 120, own_server=True, settings=SMALL),
+    Case("java-consumer-groups", java_groups.consumer, ("java",), 150, own_server=True, settings=SMALL),
     Case("java-group-admin", java_groups.admin, ("java",), 90),
     Case("java-transactions", java_groups.transactions, ("java",), 120, own_server=True, settings=QUICK),
     Case("java-transactions-old", java_groups.transactions_old, ("java", "java-old"), 120, own_server=True, settings=QUICK),

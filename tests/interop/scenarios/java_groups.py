@@ -11,11 +11,12 @@ QUICK = {
     "group.consumer.heartbeat.interval.ms": 300,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
 }
+SMALL = {**QUICK, "group.max.size": 4, "group.consumer.max.size": 4}
 TRANSACTIONS = ("commit", "abort", "interleaved", "empty", "fencing", "consume-process-produce", "require stable", "fenced group",
                 "timeout", "epochs")
 STEPS = {
     "GroupClassicCheck": ("resume", "eager", "cooperative", "assignors", "static", "fenced", "session timeout", "max poll", "pattern",
-                          "more partitions", "refusals"),
+                          "more partitions", "full group", "refusals"),
     "GroupConsumerCheck": ("uniform", "range", "regex", "static", "session timeout", "max poll", "more partitions", "migration", "refusals"),
     "GroupAdminCheck": ("living classic", "empty classic", "living consumer", "empty consumer", "offsets of several groups", "deleted topic",
                         "unknown group"),
