@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::connection::End;
+use super::held::{Held, Wanting};
 use super::telemetry;
-use crate::produce::Reservation;
 
 /// Chunks in one call to the kernel, at most.
 const SLICES: usize = 128;
@@ -28,12 +28,27 @@ const TOGETHER: usize = 1 << 20;
 /// A client must take at least so many bytes a second of an answer that has had its time.
 const SLOWEST: usize = 64 << 10;
 
+/// A client that takes nothing at all for so long loses its connection if others wait for the memory that its answers hold.
+const YIELD: Duration = Duration::from_secs(3);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What comes of a request.
 pub(super) enum Answer {
     /// A response, and the memory that it holds until it is written.
-    Frame(Frame, Option<Reservation>),
+    Frame(Frame, Option<Held>),
     /// Only the end of the connection tells the client what it must know.
     Close(String),
+}
+
+/// What writing goes by.
+pub(super) struct Rules<'a> {
+    /// Requests that are worked on at once.
+    pub(super) in_flight: usize,
+    /// An answer must be written within this time.
+    pub(super) patience: Duration,
+    /// Others that wait for memory.
+    pub(super) wanting: &'a Wanting,
 }
 
 /// An answer on its way.
@@ -44,8 +59,7 @@ pub(super) async fn write_all(
     stream: OwnedWriteHalf,
     mut requests: mpsc::Receiver<Pending>,
     in_flight: &AtomicUsize,
-    most: usize,
-    patience: Duration,
+    rules: Rules<'_>,
 ) -> End {
     let mut pending = FuturesOrdered::new();
     let mut open = true;
@@ -54,7 +68,7 @@ pub(super) async fn write_all(
         let first = tokio::select! {
             biased;
             Some(answer) = pending.next(), if !pending.is_empty() => answer,
-            request = requests.recv(), if open && pending.len() < most => {
+            request = requests.recv(), if open && pending.len() < rules.in_flight => {
                 match request {
                     Some(request) => {
                         pending.push_back(request);
@@ -72,7 +86,7 @@ pub(super) async fn write_all(
             end = out.add(answer);
         }
         in_flight.store(pending.len(), Ordering::Relaxed);
-        if let Err(error) = out.write(&stream, patience).await {
+        if let Err(error) = out.write(&stream, &rules).await {
             return End::Write(error);
         }
         if let Some(why) = end {
@@ -85,7 +99,7 @@ pub(super) async fn write_all(
 struct Out {
     chunks: VecDeque<Bytes>,
     bytes: usize,
-    held: Vec<Reservation>,
+    held: Vec<Held>,
 }
 
 impl Out {
@@ -102,22 +116,19 @@ impl Out {
         }
     }
 
-    async fn write(&mut self, stream: &OwnedWriteHalf, patience: Duration) -> io::Result<()> {
+    async fn write(&mut self, stream: &OwnedWriteHalf, rules: &Rules<'_>) -> io::Result<()> {
         telemetry::sent(self.bytes);
         let seconds = (self.bytes / SLOWEST) as u64;
-        let deadline = Instant::now() + patience + Duration::from_secs(seconds);
+        let mut moved = Instant::now();
+        let deadline = moved + rules.patience + Duration::from_secs(seconds);
         while !self.chunks.is_empty() {
             match self.write_some(stream) {
-                Ok(()) => {}
+                Ok(()) => moved = Instant::now(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match tokio::time::timeout_at(deadline, stream.writable()).await {
+                    let look = deadline.min(Instant::now() + LOOK);
+                    match tokio::time::timeout_at(look, stream.writable()).await {
                         Ok(writable) => writable?,
-                        Err(_) => {
-                            return Err(io::Error::new(
-                                io::ErrorKind::TimedOut,
-                                "the client does not read its answers",
-                            ));
-                        }
+                        Err(_) => self.may_wait(moved, deadline, rules)?,
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -127,6 +138,19 @@ impl Out {
         self.bytes = 0;
         self.held.clear();
         Ok(())
+    }
+
+    /// Whether a client that takes nothing may go on so.
+    fn may_wait(&self, moved: Instant, deadline: Instant, rules: &Rules<'_>) -> io::Result<()> {
+        let now = Instant::now();
+        let why = if now >= deadline {
+            "the client does not read its answers"
+        } else if !self.held.is_empty() && now >= moved + YIELD && rules.wanting.any() {
+            "the client does not read, and others wait for the memory of its answers (limits.answer_bytes)"
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
     }
 
     fn write_some(&mut self, stream: &OwnedWriteHalf) -> io::Result<()> {

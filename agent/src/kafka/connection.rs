@@ -17,6 +17,7 @@ use super::answers::{self, Answer, Pending};
 use super::context::{Broker, Context};
 use super::dispatch;
 use super::frames::{self, FrameReader, Incoming, ReadEnd, ReadLimits, RequestBudgets};
+use super::held::{Held, NextTurn, Turns};
 use super::{api_versions, produce, telemetry};
 use crate::produce::Reservation;
 
@@ -81,6 +82,7 @@ pub(super) struct Connection {
     pub(super) cx: Context,
     pub(super) limits: ConnectionLimits,
     pub(super) budgets: RequestBudgets,
+    turns: Turns,
     /// acks=0: what went wrong, to be told by closing.
     failures: mpsc::Sender<String>,
 }
@@ -106,9 +108,12 @@ pub(super) async fn serve(
     let (reader, writer) = stream.into_split();
     let (requests, queue) = mpsc::channel(1);
     let (failures, mut failed) = mpsc::channel(1);
-    let connection = Connection { cx, limits, budgets, failures };
+    let connection = Connection { cx, limits, budgets, turns: Turns::default(), failures };
     let in_flight = AtomicUsize::new(0);
-    let writing = answers::write_all(writer, queue, &in_flight, limits.in_flight, limits.write);
+    let broker = connection.cx.broker.clone();
+    let rules =
+        answers::Rules { in_flight: limits.in_flight, patience: limits.write, wanting: &broker.wanting };
+    let writing = answers::write_all(writer, queue, &in_flight, rules);
     let mut writing = std::pin::pin!(writing);
     let reading = connection.read_all(FrameReader::new(reader), requests, &in_flight, stop);
     let mut reading = std::pin::pin!(reading);
@@ -197,7 +202,10 @@ impl Connection {
                 let begun = produce::begin(&cx, version, request, reservation).await;
                 self.produced(begun, correlation_id, version, began)
             }
-            request => Ok(Some(Box::pin(work(cx, version, correlation_id, request, reservation, began)))),
+            request => {
+                let turn = matches!(request, Request::Fetch(_)).then(|| self.turns.next());
+                Ok(Some(Box::pin(work(cx, version, correlation_id, (request, turn), reservation, began))))
+            }
         }
     }
 
@@ -239,12 +247,12 @@ async fn work(
     cx: Context,
     version: i16,
     correlation_id: i32,
-    request: Request,
+    (request, turn): (Request, Option<NextTurn>),
     reservation: Option<Reservation>,
     began: Instant,
 ) -> Answer {
     let api = request.api();
-    let answered = dispatch::answer(&cx, version, request).await;
+    let answered = dispatch::answer(&cx, version, request, turn).await;
     drop(reservation);
     match answered {
         Some((response, held)) => encode(correlation_id, version, &response, held, began),
@@ -256,7 +264,7 @@ fn encode(
     correlation_id: i32,
     version: i16,
     response: &Response,
-    held: Option<Reservation>,
+    held: Option<Held>,
     began: Instant,
 ) -> Answer {
     telemetry::answered(response.api(), began);

@@ -8,6 +8,7 @@ use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides, TopicConfig};
 use siltstone_log::TopicRow;
 use siltstone_records::Scratch;
 
+use super::held::Wanting;
 use super::resolved::Resolved;
 use super::sessions::Sessions;
 use crate::engine::Engine;
@@ -27,6 +28,7 @@ pub struct Broker {
     connections: AtomicU64,
     pub(super) sessions: Sessions,
     pub(super) answers: Budget,
+    pub(super) wanting: Wanting,
     pub(super) scratches: Scratches,
 }
 
@@ -45,6 +47,7 @@ impl Broker {
             connections: AtomicU64::new(1),
             sessions: Sessions::default(),
             answers: Budget::new(answer_bytes),
+            wanting: Wanting::default(),
             scratches: Scratches::default(),
         })
     }

@@ -3,6 +3,7 @@
 use siltstone_kafka::{ApiKey, Request, Response};
 
 use super::context::Context;
+use super::held::{Held, NextTurn};
 use super::{
     alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls,
     create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_acls,
@@ -11,7 +12,6 @@ use super::{
     incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
     list_partition_reassignments, metadata, offset_for_leader_epoch, update_features,
 };
-use crate::produce::Reservation;
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
 pub(super) const SERVED: &[ApiKey] = &[
@@ -69,9 +69,10 @@ pub(super) async fn answer(
     cx: &Context,
     version: i16,
     request: Request,
-) -> Option<(Response, Option<Reservation>)> {
+    turn: Option<NextTurn>,
+) -> Option<(Response, Option<Held>)> {
     if let Request::Fetch(r) = request {
-        let (response, held) = fetch::handle(cx, version, r).await;
+        let (response, held) = fetch::handle(cx, version, r, turn?).await;
         return Some((Response::Fetch(response), held));
     }
     small(cx, version, request).await.map(|response| (response, None))

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use siltstone_kafka::fetch::response::{Partition, Topic};
 use siltstone_kafka::fetch::{Request, Response};
 use siltstone_kafka::{ErrorCode, Records};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::errors;
+use super::held::{Held, NextTurn, settle};
 use super::lookup::{TopicKey, Topics, check_leader_epoch};
 use super::sessions::{Ask, FIRST_EPOCH, Granted, Key, NO_EPOCH, Told, Wanted};
 use crate::fetch::{Bounds, FetchPartition, FetchResult, FetchSpec};
@@ -30,13 +31,9 @@ const READ_COMMITTED: i8 = 1;
 const NO_OFFSET: i64 = -1;
 /// One answer holds at most this share of what is left of the budget ...
 const SHARE: usize = 16;
-/// ... within these bounds.
-const LEAST_BYTES: usize = 64 << 10;
+/// ... within these bounds. Less than what most batches may be would be no bound, as one batch is given always.
+const LEAST_BYTES: usize = 1 << 20;
 const MOST_BYTES: usize = 16 << 20;
-
-/// Where less than this may be held, or a partition gave less than that, records are copied: a slice pins the whole page that it lies in.
-const COPY_WITHIN: usize = 1 << 20;
-const COPY_BELOW: usize = 32 << 10;
 /// An answer waits so long for memory, at least; then it goes without records, and the client asks again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -56,7 +53,12 @@ struct Found {
 }
 
 /// Answers a fetch; with the memory that the answer holds.
-pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> (Response, Option<Reservation>) {
+pub(super) async fn handle(
+    cx: &Context,
+    version: i16,
+    request: Request,
+    turn: NextTurn,
+) -> (Response, Option<Held>) {
     let granted = match take_session(cx, version, &request) {
         Ok(granted) => granted,
         Err(code) => return (Response { error_code: code.code(), ..Response::default() }, None),
@@ -67,7 +69,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> (Res
         let place = place(&mut topics, &key, &wanted).await;
         items.push(Item { key, wanted, told, place });
     }
-    let (results, held) = read(cx, &request, &items).await;
+    let (results, held) = read(cx, &request, &items, turn).await;
     let committed = request.isolation_level == READ_COMMITTED;
     let session = (granted.id != 0).then_some(granted.id);
     let response = answer(cx, session, granted.incremental, committed, items, results);
@@ -118,7 +120,12 @@ async fn place(
 }
 
 /// Reads, and waits for more as long as the request allows.
-async fn read(cx: &Context, request: &Request, items: &[Item]) -> (Vec<FetchResult>, Option<Reservation>) {
+async fn read(
+    cx: &Context,
+    request: &Request,
+    items: &[Item],
+    turn: NextTurn,
+) -> (Vec<FetchResult>, Option<Held>) {
     let partitions: Vec<FetchPartition> = items.iter().filter_map(wanted_of).collect();
     if partitions.is_empty() {
         return (Vec::new(), None);
@@ -128,22 +135,28 @@ async fn read(cx: &Context, request: &Request, items: &[Item]) -> (Vec<FetchResu
     let deadline = Instant::now() + Duration::from_millis(positive(request.max_wait_ms) as u64);
     let mut spec = FetchSpec { partitions, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
     let mut subscription: Option<Subscription> = None;
+    let page = cx.engine().settings().page_bytes as usize;
+    let turn = turn.await;
+    let mut needed = 0;
     loop {
-        let room = allowance(cx.broker.answers.available()).min(asked);
+        let room = allowance(cx.broker.answers.available()).min(asked).max(needed);
         let until = deadline.max(Instant::now() + PATIENCE);
-        let Ok(mut held) = tokio::time::timeout_at(until, cx.broker.answers.reserve(room)).await else {
+        let Some(held) = memory(cx, room, until).await else {
             return (without_records(cx, &spec).await, None);
         };
-        spec.max_bytes = room;
+        spec.max_bytes = room.min(asked);
         let mut results = cx.engine().reader().fetch(&spec).await;
         let bytes: usize = results.iter().map(|result| result.bytes).sum();
         let failed = results.iter().any(|result| result.records.is_err());
         // The room that there was may be less than what the client waits for.
         let enough = bytes >= positive(request.min_bytes).min(room);
         if enough || failed || Instant::now() >= deadline {
-            held.shrink_to(bytes);
-            results.iter_mut().for_each(|result| unpin(result, room));
-            return (results, (bytes > 0).then_some(held));
+            match settle(&mut results, held, room, page, &cx.broker.answers) {
+                Some(held) => return (results, (bytes > 0).then(|| Held::new(held, turn))),
+                // One batch is given always, however large: it waits its turn for the memory, holding none.
+                None => needed = bytes,
+            }
+            continue;
         }
         drop((results, held));
         match &subscription {
@@ -177,16 +190,13 @@ async fn without_records(cx: &Context, spec: &FetchSpec) -> Vec<FetchResult> {
     results
 }
 
-/// Lets go of pages of which the answer holds little.
-fn unpin(result: &mut FetchResult, room: usize) {
-    if let Ok(pieces) = &mut result.records
-        && !pieces.is_empty()
-        && (room < COPY_WITHIN || result.bytes < COPY_BELOW)
-    {
-        let mut copy = BytesMut::with_capacity(result.bytes);
-        pieces.iter().for_each(|piece| copy.extend_from_slice(piece));
-        *pieces = vec![copy.freeze()];
+/// Memory for an answer; none if there is none in time.
+async fn memory(cx: &Context, room: usize, until: Instant) -> Option<Reservation> {
+    if let Some(held) = cx.broker.answers.try_reserve(room) {
+        return Some(held);
     }
+    let _waits = cx.broker.wanting.one();
+    tokio::time::timeout_at(until, cx.broker.answers.reserve(room)).await.ok()
 }
 
 fn wanted_of(item: &Item) -> Option<FetchPartition> {

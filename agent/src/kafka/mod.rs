@@ -11,6 +11,7 @@ mod context;
 mod dispatch;
 mod errors;
 mod frames;
+mod held;
 mod limited;
 mod lookup;
 mod new_topic;

@@ -21,6 +21,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// Takes in another one of the same budget.
+    pub(crate) fn merge(&mut self, other: Reservation) {
+        self.permit.merge(other.permit);
+    }
+
     /// Gives back all but `bytes`; nothing if it holds no more than that.
     pub fn shrink_to(&mut self, bytes: usize) {
         let surplus = self.permit.num_permits().saturating_sub(bytes.div_ceil(UNIT));

@@ -11,6 +11,7 @@ import time
 from harness import check, load, speak
 
 PRODUCERS, WINDOW, CONSUMERS, FETCHES = 500, 5, 100, 8
+BATCHES = 48  # in each partition, one record each
 BATCH, BIG = 1 << 20, 50 << 20
 MOST_MEMORY = 512  # MiB
 PATIENCE = 10  # seconds that others wait at most
@@ -49,7 +50,7 @@ def bounded(context):
 def fill(context):
     """Data enough that every stalled fetch could be answered in full."""
     connection, big = speak.Connection(context.bootstrap), speak.batch(BATCH - 200)
-    for _ in range(8):
+    for _ in range(BATCHES):
         request = speak.produce(TOPIC, [(partition, big) for partition in range(PARTITIONS)])
         check.that(all(error == 0 for error, _ in speak.produced(connection.call(request))), "data is written")
     connection.close()
@@ -57,8 +58,11 @@ def fill(context):
 
 def stalled_consumer(context, index):
     connection = speak.Connection(context.bootstrap, receive_buffer=4096)
-    order = [((index + partition) % PARTITIONS, 0) for partition in range(PARTITIONS)]
-    connection.send(speak.fetch(TOPIC, order, BIG, BIG) * FETCHES)
+    for number in range(FETCHES):
+        # From a place of its own: what all read together would lie in memory once.
+        offset = (index + 7 * number) % BATCHES
+        order = [((index + partition) % PARTITIONS, offset) for partition in range(PARTITIONS)]
+        connection.send(speak.fetch(TOPIC, order, BIG, BIG))
     return connection
 
 

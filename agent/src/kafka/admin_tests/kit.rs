@@ -81,7 +81,7 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
 
 /// The answer, after it was encoded: so that every answer in these tests can be sent in its version.
 pub(super) async fn ask(cx: &Context, version: i16, request: Request) -> Response {
-    let (response, _) = dispatch::answer(cx, version, request).await.expect("the API is served");
+    let (response, _) = dispatch::answer(cx, version, request, None).await.expect("the API is served");
     response.encode(version).expect("the answer can be sent");
     response
 }
