@@ -180,6 +180,7 @@ public final class Probe {
         JsonNode json = Wire.json(message, version);
         if (message instanceof FetchResponseData fetch) batches(fetch, json);
         if (json.get("groups") instanceof ArrayNode groups) ours(groups, "groupId");
+        if (json.get("results") instanceof ArrayNode results && results.path(0).has("groupId")) ours(results, "groupId");
         if (json.get("transactionStates") instanceof ArrayNode states) ours(states, "transactionalId");
         return tidy(json);
     }
@@ -199,7 +200,7 @@ public final class Probe {
         }
     }
 
-    /** Leaves out groups and transactions of others on the same server, and orders ours by name. */
+    /** Leaves out groups and transactions of others on the same server, and orders ours by name: Kafka's order is that of its threads. */
     private void ours(ArrayNode all, String name) {
         List<JsonNode> mine = new ArrayList<>();
         all.forEach(one -> {
