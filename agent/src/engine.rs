@@ -20,6 +20,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use crate::fetch::{Reader, Segments};
+use crate::group::{Groups, GroupsParts};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 
 /// Producer ids are taken from the store in blocks of so many.
@@ -94,6 +95,7 @@ pub struct Engine {
     changes: Changes,
     writer: Arc<Writer>,
     reader: Reader,
+    groups: Arc<Groups>,
     cache: PageCacheRef,
     producer_ids: AsyncMutex<std::ops::Range<i64>>,
     tasks: Mutex<JoinSet<()>>,
@@ -176,6 +178,12 @@ impl Engine {
                 Checkpointer::new(shard, store, registration.id, settings.checkpoint, ambient.clone()).run(),
             );
         }
+        let groups = Groups::new(GroupsParts {
+            store: store.clone(),
+            registration: registration.id,
+            ambient: ambient.clone(),
+            catalog: catalog.clone(),
+        });
         let changes = Changes::new(store.clone(), ambient, cluster.shards);
         let reader = Reader::new(store, followers.clone(), cache.clone());
         catalog.fresh().await?;
@@ -189,6 +197,7 @@ impl Engine {
             changes,
             writer,
             reader,
+            groups,
             cache: PageCacheRef(cache),
             producer_ids: AsyncMutex::new(0..0),
             tasks: Mutex::new(tasks),
@@ -228,6 +237,16 @@ impl Engine {
     /// The read path.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &Arc<Groups> {
+        &self.groups
+    }
+
+    /// Runs something for as long as the engine lives.
+    pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
     }
 
     /// The shards.

@@ -1,9 +1,10 @@
 //! The agent: everything between a Kafka client's socket and the two stores.
 //!
-//! `produce` and `fetch` are the two ways through; `kafka` speaks the protocol; `telemetry` shows it from outside; `engine` holds an agent's life together.
+//! `produce` and `fetch` are the two ways through; `group` coordinates consumer groups; `kafka` speaks the protocol; `telemetry` shows it from outside; `engine` holds an agent's life together.
 
 pub mod engine;
 pub mod fetch;
+pub mod group;
 pub mod kafka;
 pub mod produce;
 pub mod telemetry;

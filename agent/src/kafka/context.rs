@@ -40,7 +40,7 @@ impl Broker {
 
     /// The same, with a bound on the bytes that unsent fetch answers may hold.
     pub fn with_memory(engine: Arc<Engine>, fixed: Overrides, answer_bytes: usize) -> Arc<Self> {
-        Arc::new(Broker {
+        let broker = Arc::new(Broker {
             engine,
             fixed,
             resolved: Resolved::default(),
@@ -49,7 +49,13 @@ impl Broker {
             answers: Budget::new(answer_bytes),
             wanting: Wanting::default(),
             scratches: Scratches::default(),
-        })
+        });
+        let weak = Arc::downgrade(&broker);
+        let config = move || weak.upgrade().map(|broker| broker.broker_config());
+        let engine = &broker.engine;
+        engine.run(engine.groups().clone().run(config.clone()));
+        engine.run(engine.groups().clone().expire(config));
+        broker
     }
 
     /// A number for a connection that no other has: the writer goes by it.

@@ -6,11 +6,13 @@ use super::context::Context;
 use super::held::{Held, NextTurn};
 use super::{
     alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls,
-    create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_acls,
-    describe_client_quotas, describe_cluster, describe_configs, describe_log_dirs, describe_producers,
-    describe_topic_partitions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator,
-    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
-    list_partition_reassignments, metadata, offset_for_leader_epoch, update_features,
+    create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_producers, describe_topic_partitions, describe_user_scram_credentials,
+    elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, sync_group,
+    update_features,
 };
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
@@ -19,7 +21,15 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -33,10 +43,12 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
@@ -140,6 +152,23 @@ async fn small(cx: &Context, version: i16, request: Request) -> Option<Response>
             Response::ListConfigResources(list_config_resources::handle(cx, version, r).await)
         }
         Request::UpdateFeatures(r) => Response::UpdateFeatures(update_features::handle(cx, version, r).await),
+        request => return groups(cx, version, request).await,
+    })
+}
+
+/// The answers about groups.
+async fn groups(cx: &Context, version: i16, request: Request) -> Option<Response> {
+    Some(match request {
+        Request::JoinGroup(r) => Response::JoinGroup(join_group::handle(cx, version, r).await),
+        Request::SyncGroup(r) => Response::SyncGroup(sync_group::handle(cx, version, r).await),
+        Request::Heartbeat(r) => Response::Heartbeat(heartbeat::handle(cx, version, r).await),
+        Request::LeaveGroup(r) => Response::LeaveGroup(leave_group::handle(cx, version, r).await),
+        Request::OffsetCommit(r) => Response::OffsetCommit(offset_commit::handle(cx, version, r).await),
+        Request::OffsetFetch(r) => Response::OffsetFetch(offset_fetch::handle(cx, version, r).await),
+        Request::OffsetDelete(r) => Response::OffsetDelete(offset_delete::handle(cx, version, r).await),
+        Request::DescribeGroups(r) => Response::DescribeGroups(describe_groups::handle(cx, version, r).await),
+        Request::ListGroups(r) => Response::ListGroups(list_groups::handle(cx, version, r).await),
+        Request::DeleteGroups(r) => Response::DeleteGroups(delete_groups::handle(cx, version, r).await),
         _ => return None,
     })
 }

@@ -5,11 +5,13 @@ use siltstone_configs::{AlterError, ErrorClass};
 use siltstone_kafka::ErrorCode;
 use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
 use siltstone_metadata::follow::ShardError;
+use siltstone_metadata::group::classic;
 use siltstone_metadata::shard::Verdict;
 use siltstone_metadata::trim::TrimError;
 use siltstone_records::Refusal;
 
 use crate::fetch::FetchError;
+use crate::group::GroupError;
 use crate::produce::WriteError;
 
 /// A change of the catalog that was not made.
@@ -107,5 +109,34 @@ pub(super) fn write(error: &WriteError, idempotent: bool) -> Option<ErrorCode> {
         // It may be in the log: clients take this code as such, send again, and the fold finds the duplicate.
         WriteError::Lost if idempotent => Some(ErrorCode::NotEnoughReplicasAfterAppend),
         WriteError::Lost | WriteError::Closed => None,
+    }
+}
+
+/// A request about a group that is not done.
+pub(super) fn group(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::InvalidId => ErrorCode::InvalidGroupId,
+        GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        // Clients find the coordinator again and ask there.
+        GroupError::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
+        GroupError::NotFound(_) => ErrorCode::GroupIdNotFound,
+        GroupError::NotEmpty => ErrorCode::NonEmptyGroup,
+        GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        GroupError::Refused(refusal) => classic_group(refusal),
+        GroupError::Corrupt(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// What a group of the classic protocol says no to.
+pub(super) fn classic_group(refusal: &classic::Refusal) -> ErrorCode {
+    match refusal {
+        classic::Refusal::UnknownMember => ErrorCode::UnknownMemberId,
+        classic::Refusal::IllegalGeneration => ErrorCode::IllegalGeneration,
+        classic::Refusal::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        classic::Refusal::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+        classic::Refusal::FencedInstance => ErrorCode::FencedInstanceId,
+        classic::Refusal::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        classic::Refusal::GroupFull => ErrorCode::GroupMaxSizeReached,
+        classic::Refusal::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
     }
 }

@@ -1,3 +1,4 @@
 //! Groups: pure machines of the protocols in which members share partitions.
 
+pub mod classic;
 pub mod consumer;

@@ -4,10 +4,12 @@
 //! then. A challenger takes over after watching both unchanged for the lease time on its own monotonic clock; its transaction
 //! has both in its read set, so that a beat in between makes it fail (S10).
 
+mod group;
 mod observe;
 mod registration;
 mod task;
 
+pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator};
 pub use observe::Observer;
 pub use registration::{Membership, RegisterError, end, list, open_cluster, register};
 pub use task::{Held, TaskLease};

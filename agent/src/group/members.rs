@@ -1,0 +1,110 @@
+//! Joining, syncing, living and leaving, in the classic protocol.
+
+use std::sync::Arc;
+
+use siltstone_configs::BrokerConfig;
+use siltstone_metadata::group::classic::{JoinRequest, Joined, Refusal, SyncRequest, Synced, View};
+use tokio::sync::oneshot;
+
+use super::slot::Waiting;
+use super::{GroupError, Groups};
+
+impl Groups {
+    /// A member joins; returns once all others have joined, or time is up.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn join(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        request: JoinRequest,
+    ) -> Result<Joined, GroupError> {
+        let (sender, answer) = oneshot::channel();
+        let token = self.token();
+        let create = request.member.is_empty();
+        let joined = self
+            .with(config, group, create, move |loaded, now| {
+                loaded.waiting.insert(token, Waiting::Join(sender));
+                loaded.machine.join(&now.classic(), token, request);
+            })
+            .await;
+        joined.map_err(unknown_member)?;
+        Ok(answer.await.map_err(|_| GroupError::NotCoordinator)??)
+    }
+
+    /// A member asks for its assignment; returns once the leader has assigned.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn sync(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        request: SyncRequest,
+    ) -> Result<Synced, GroupError> {
+        let (sender, answer) = oneshot::channel();
+        let token = self.token();
+        let synced = self
+            .with(config, group, false, move |loaded, now| {
+                loaded.waiting.insert(token, Waiting::Sync(sender));
+                loaded.machine.sync(&now.classic(), token, request);
+            })
+            .await;
+        synced.map_err(unknown_member)?;
+        Ok(answer.await.map_err(|_| GroupError::NotCoordinator)??)
+    }
+
+    /// A member lives.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn heartbeat(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        member: String,
+        instance: Option<String>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        let beat = self.with(config, group, false, move |loaded, now| {
+            loaded.machine.heartbeat(&now.classic(), &member, instance.as_deref(), generation)
+        });
+        Ok(beat.await.map_err(unknown_member)??)
+    }
+
+    /// Members leave: each by id, by instance id, or both. What came of each, in their order.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn leave(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        leavers: Vec<(String, Option<String>)>,
+    ) -> Result<Vec<Result<(), Refusal>>, GroupError> {
+        let left = self.with(config, group, false, move |loaded, now| {
+            let leave = |(member, instance): (String, Option<String>)| {
+                loaded.machine.leave(&now.classic(), &member, instance.as_deref())
+            };
+            leavers.into_iter().map(leave).collect()
+        });
+        left.await.map_err(unknown_member)
+    }
+
+    /// The group as it is.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn describe(self: &Arc<Self>, config: &BrokerConfig, group: &str) -> Result<View, GroupError> {
+        self.with(config, group, false, |loaded, _| loaded.machine.view()).await
+    }
+}
+
+/// For a member, a group that isn't there is one that doesn't know it.
+fn unknown_member(error: GroupError) -> GroupError {
+    match error {
+        GroupError::NotFound(_) => Refusal::UnknownMember.into(),
+        other => other,
+    }
+}

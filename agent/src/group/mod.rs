@@ -1,0 +1,119 @@
+//! Groups of consumers, and their offsets: the drivers around the machines of `metadata/group`.
+//!
+//! ```text
+//! API ─▶ Groups ─▶ slot of the group (one at a time) ─▶ machine ─▶ rows, committed under the group's lease ─▶ answers
+//!                    └ loaded from rows, under a lease              offsets go past the machine, which only says who may
+//! ```
+//!
+//! Guarantees: nothing is answered before what it rests on is durable; every write reads the group's owner, so that of two agents that take
+//! themselves for its coordinator at most one changes anything (S10); a write whose outcome is unknown costs the loaded state, never the rows. Committed
+//! offsets are read from the store, not from memory. It deliberately holds nothing of value: an agent that dies leaves rows from which another goes on.
+
+mod error;
+mod expiry;
+mod list;
+mod members;
+mod offsets;
+mod slot;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use siltstone_configs::BrokerConfig;
+use siltstone_log::RegistrationId;
+use siltstone_metadata::ambient::Ambient;
+use siltstone_metadata::catalog::Catalog;
+use siltstone_metadata::group::classic;
+use siltstone_store::Store;
+use tokio::time::Instant;
+
+pub use error::GroupError;
+pub use list::Listed;
+pub use offsets::{CommittedOffset, NewOffset, OffsetCommitter};
+use slot::Slot;
+use timers::Timers;
+
+/// Longest group id, bytes: it is part of keys.
+pub const MAX_GROUP_ID: usize = 1000;
+
+/// What groups work with.
+pub(crate) struct GroupsParts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registration: RegistrationId,
+    pub(crate) ambient: Ambient,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+/// The groups that this agent coordinates.
+pub struct Groups {
+    parts: GroupsParts,
+    started: Instant,
+    tokens: AtomicU64,
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    timers: Timers,
+}
+
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Groups")
+    }
+}
+
+/// What machines are told: the time, and the configs as they are now.
+#[derive(Debug, Clone)]
+pub(crate) struct Now {
+    pub(crate) since_start: Duration,
+    pub(crate) wall: i64,
+    pub(crate) classic: classic::Settings,
+}
+
+impl Now {
+    pub(crate) fn classic(&self) -> classic::Context<'_> {
+        classic::Context { now: self.since_start, wall: self.wall, settings: &self.classic }
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(parts: GroupsParts) -> Arc<Self> {
+        Arc::new(Groups {
+            parts,
+            started: Instant::now(),
+            tokens: AtomicU64::new(0),
+            slots: Mutex::default(),
+            timers: Timers::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token(&self) -> classic::Token {
+        self.tokens.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn now(&self, config: &BrokerConfig) -> Now {
+        let groups = &config.classic_groups;
+        Now {
+            since_start: self.started.elapsed(),
+            wall: self.parts.ambient.clock.now(),
+            classic: classic::Settings {
+                initial_delay: Duration::from_millis(groups.initial_rebalance_delay_ms),
+                min_session: Duration::from_millis(groups.min_session_timeout_ms),
+                max_session: Duration::from_millis(groups.max_session_timeout_ms),
+                max_size: groups.max_size as usize,
+            },
+        }
+    }
+
+    /// Whether this can be a group's id.
+    ///
+    /// # Errors
+    /// [`GroupError::InvalidId`].
+    pub fn check_id(group: &str) -> Result<(), GroupError> {
+        if group.is_empty() || group.len() > MAX_GROUP_ID { Err(GroupError::InvalidId) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,251 @@
+//! Committed offsets. They go past the machine, which only says who may commit; they are read from the store, on any agent.
+
+use std::sync::Arc;
+
+use siltstone_configs::BrokerConfig;
+use siltstone_log::{OffsetRow, PartitionId};
+use siltstone_metadata::group::classic::Refusal;
+use siltstone_metadata::keys::{group_head, group_offset, group_pending};
+use siltstone_metadata::lease::GroupHold;
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
+use tokio::time::Instant;
+
+use super::{GroupError, Groups};
+
+/// One transaction takes offsets of about so many bytes.
+const WRITTEN_AT_ONCE: usize = 500_000;
+/// A row takes so much beside its metadata.
+const ROW_BYTES: usize = 100;
+
+/// Who commits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OffsetCommitter {
+    /// The member; empty if it is in no group.
+    pub member: String,
+    /// The instance id of a static one.
+    pub instance: Option<String>,
+    /// Its generation or epoch; negative if it is in no group.
+    pub generation: i32,
+}
+
+/// An offset to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOffset {
+    /// Of which partition.
+    pub partition: PartitionId,
+    /// What is kept of it.
+    pub row: OffsetRow,
+}
+
+/// A committed offset as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// Of which partition.
+    pub partition: PartitionId,
+    /// None was ever committed, or it has expired.
+    pub row: Option<OffsetRow>,
+    /// A transaction is about to commit another.
+    pub unstable: bool,
+}
+
+impl Groups {
+    /// Commits offsets, durably.
+    ///
+    /// # Errors
+    /// See [`GroupError`]: then some may have been committed, if there were very many, or if it is `Unavailable`.
+    pub async fn commit(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        who: OffsetCommitter,
+        offsets: Vec<NewOffset>,
+    ) -> Result<(), GroupError> {
+        let mut mutations = Vec::with_capacity(offsets.len());
+        let mut bytes = 0;
+        for NewOffset { partition, row } in offsets {
+            bytes += ROW_BYTES + row.metadata.len();
+            mutations
+                .push(Mutation::Set { key: group_offset::key(group, partition), value: row.encode().into() });
+            if bytes >= WRITTEN_AT_ONCE {
+                self.commit_some(config, group, &who, std::mem::take(&mut mutations)).await?;
+                bytes = 0;
+            }
+        }
+        // Also if there is nothing left: then it is a sign of life, and may be refused.
+        self.commit_some(config, group, &who, mutations).await
+    }
+
+    async fn commit_some(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        who: &OffsetCommitter,
+        mutations: Vec<Mutation>,
+    ) -> Result<(), GroupError> {
+        let until = Instant::now() + std::time::Duration::from_millis(config.offsets.commit_timeout_ms);
+        let mut pause = std::time::Duration::from_millis(1);
+        loop {
+            let why = match self.try_commit(config, group, who, mutations.clone()).await {
+                Err(GroupError::Unavailable(why)) => why,
+                done => return done,
+            };
+            if Instant::now() >= until {
+                return Err(GroupError::Unavailable(why));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(std::time::Duration::from_millis(100));
+        }
+    }
+
+    /// One try. The snapshot comes first, then the machine is asked: should a new generation come in between, its head changes after the
+    /// snapshot, and the commit of what an earlier generation's member read conflicts.
+    async fn try_commit(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        who: &OffsetCommitter,
+        mutations: Vec<Mutation>,
+    ) -> Result<(), GroupError> {
+        let snapshot = self.parts.store.snapshot().await?;
+        let hold = self.permit(config, group, who.clone()).await?;
+        if mutations.is_empty() {
+            return Ok(());
+        }
+        if !hold.holds(snapshot.as_ref()).await? {
+            // Loaded or lost since the snapshot: the next try tells.
+            return Err(GroupError::Unavailable("the group has just been loaded".into()));
+        }
+        let mut reads = hold.reads();
+        reads.push(KeyRange::key(group_head::key(group)));
+        let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
+        match self.parts.store.commit(commit).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
+            Err(error) => Err(GroupError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Asks the machine whether these may be committed.
+    async fn permit(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        who: OffsetCommitter,
+    ) -> Result<GroupHold, GroupError> {
+        let create = who.generation < 0;
+        let permitted = self
+            .with(config, group, create, move |loaded, now| {
+                let OffsetCommitter { member, instance, generation } = &who;
+                let cx = now.classic();
+                loaded.machine.may_commit(&cx, member, instance.as_deref(), *generation, false)?;
+                loaded.machine.exist(&cx);
+                Ok::<_, Refusal>(loaded.hold.clone())
+            })
+            .await;
+        match permitted {
+            Err(GroupError::NotFound(_)) => Err(Refusal::IllegalGeneration.into()),
+            other => Ok(other??),
+        }
+    }
+
+    /// Reads offsets of some partitions, in their order. With `stable`, what a transaction is about to change is marked.
+    ///
+    /// # Errors
+    /// If the store does not answer, or a row can't be read.
+    pub async fn committed(
+        &self,
+        group: &str,
+        partitions: &[PartitionId],
+        stable: bool,
+    ) -> Result<Vec<CommittedOffset>, GroupError> {
+        let snapshot = self.parts.store.snapshot().await?;
+        let pending = if stable { pending(snapshot.as_ref(), group).await? } else { Vec::new() };
+        let mut found = Vec::with_capacity(partitions.len());
+        for partition in partitions.iter().copied() {
+            let row = snapshot.get(&group_offset::key(group, partition)).await?;
+            let row = row.map(|bytes| decode(&bytes)).transpose()?;
+            found.push(CommittedOffset { partition, row, unstable: pending.contains(&partition) });
+        }
+        Ok(found)
+    }
+
+    /// Reads all offsets of a group, in the order of topic ids. Partitions for which a first commit is pending are among them.
+    ///
+    /// # Errors
+    /// If the store does not answer, or a row can't be read.
+    pub async fn all_committed(&self, group: &str, stable: bool) -> Result<Vec<CommittedOffset>, GroupError> {
+        let snapshot = self.parts.store.snapshot().await?;
+        let mut pending = if stable { pending(snapshot.as_ref(), group).await? } else { Vec::new() };
+        let mut found = Vec::new();
+        for (key, bytes) in all(snapshot.as_ref(), group_offset::of(group)).await? {
+            let Some(partition) = group_offset::parse(&key) else { continue };
+            let unstable = pending.contains(&partition);
+            pending.retain(|other| *other != partition);
+            found.push(CommittedOffset { partition, row: Some(decode(&bytes)?), unstable });
+        }
+        let first = |partition| CommittedOffset { partition, row: None, unstable: true };
+        found.extend(pending.into_iter().map(first));
+        Ok(found)
+    }
+
+    /// Removes offsets. What came of each partition, in their order; `topics` says the name of each one's topic.
+    ///
+    /// # Errors
+    /// See [`GroupError`]: then none was removed.
+    pub async fn delete_offsets(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        partitions: Vec<(String, PartitionId)>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let names: Vec<String> = partitions.iter().map(|(name, _)| name.clone()).collect();
+        let (hold, subscribed) = self
+            .with(config, group, false, move |loaded, _| {
+                if !loaded.machine.is_idle() && !loaded.machine.speaks_consumer() {
+                    return Err(GroupError::NotEmpty);
+                }
+                let subscribed = names.iter().map(|name| loaded.machine.is_subscribed_to(name)).collect();
+                Ok::<(GroupHold, Vec<bool>), _>((loaded.hold.clone(), subscribed))
+            })
+            .await??;
+        let mut mutations = Vec::new();
+        let mut results = Vec::with_capacity(partitions.len());
+        for ((_, partition), subscribed) in partitions.into_iter().zip(subscribed) {
+            if subscribed {
+                results.push(Err(GroupError::Subscribed));
+                continue;
+            }
+            mutations.push(Mutation::Clear { key: group_offset::key(group, partition) });
+            results.push(Ok(()));
+        }
+        if !mutations.is_empty() {
+            self.write(&hold, mutations).await?;
+        }
+        Ok(results)
+    }
+}
+
+async fn pending(snapshot: &dyn Snapshot, group: &str) -> Result<Vec<PartitionId>, StoreError> {
+    let rows = all(snapshot, group_pending::of(group)).await?;
+    Ok(rows.iter().filter_map(|(key, _)| group_pending::parse(key)).collect())
+}
+
+/// All entries of a range.
+pub(super) async fn all(
+    snapshot: &dyn Snapshot,
+    mut range: KeyRange,
+) -> Result<Vec<siltstone_store::Entry>, StoreError> {
+    let mut entries = Vec::new();
+    loop {
+        let page = snapshot.range(&range, RangeLimit::default()).await?;
+        entries.extend(page.entries);
+        match entries.last() {
+            Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
+            _ => return Ok(entries),
+        }
+    }
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<OffsetRow, GroupError> {
+    OffsetRow::decode(bytes).map_err(|error| GroupError::Corrupt(error.to_string()))
+}

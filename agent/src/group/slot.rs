@@ -1,0 +1,306 @@
+//! A group's place on this agent: its machine, loaded from rows, changed by one request at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use siltstone_configs::BrokerConfig;
+use siltstone_log::{ClassicHeadRow, ClassicMemberRow, FormatError, GroupHeadRow};
+use siltstone_metadata::group::classic::{
+    self, Answer, Change, ClassicGroup, Joined, Refusal, Synced, Token,
+};
+use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
+use siltstone_metadata::lease::{self, Acquired, GroupHold};
+use siltstone_store::{Commit, CommitError, Mutation, RangeLimit, Snapshot, StoreError};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
+
+use super::{GroupError, Groups, Now};
+
+/// How long a write is tried before the group is given up on this agent and its clients told to ask again.
+const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// One group's place. What is in it is `None` until it is loaded, and again after a write whose outcome is unknown.
+pub(super) struct Slot {
+    pub(super) group: String,
+    pub(super) inner: Arc<AsyncMutex<Option<Loaded>>>,
+}
+
+/// A group that this agent coordinates.
+pub(super) struct Loaded {
+    pub(super) hold: GroupHold,
+    pub(super) machine: ClassicGroup,
+    /// Who waits for an answer. Dropped with the group: then they are told to find the coordinator.
+    pub(super) waiting: BTreeMap<Token, Waiting>,
+    /// When it was last asked for anything, since the start.
+    pub(super) used: Duration,
+    /// It has to go, with all its rows.
+    pub(super) delete: Option<Deletion>,
+}
+
+/// Which group goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// In any case.
+    Asked,
+    /// If it has no offsets.
+    IfBare,
+}
+
+pub(super) enum Waiting {
+    Join(oneshot::Sender<Result<Joined, Refusal>>),
+    Sync(oneshot::Sender<Result<Synced, Refusal>>),
+}
+
+impl Groups {
+    pub(super) fn slot(&self, group: &str) -> Arc<Slot> {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get(group) {
+            return slot.clone();
+        }
+        let slot = Arc::new(Slot { group: group.to_owned(), inner: Arc::default() });
+        slots.insert(group.to_owned(), slot.clone());
+        slot
+    }
+
+    /// Does something with a group, in a task of its own, so that a client that goes away leaves nothing half done: loads the group if need be (`create`:
+    /// also one that isn't there), makes durable what changed, then gives the answers that became due.
+    pub(super) async fn with<R: Send + 'static>(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        create: bool,
+        f: impl FnOnce(&mut Loaded, &Now) -> R + Send + 'static,
+    ) -> Result<R, GroupError> {
+        Groups::check_id(group)?;
+        let (groups, group, now) = (self.clone(), group.to_owned(), self.now(config));
+        let work = tokio::spawn(async move { groups.with_slot(&group, create, now, f).await });
+        // The task is cut off only where the whole agent ends.
+        work.await.unwrap_or(Err(GroupError::NotCoordinator))
+    }
+
+    async fn with_slot<R>(
+        &self,
+        group: &str,
+        create: bool,
+        mut now: Now,
+        f: impl FnOnce(&mut Loaded, &Now) -> R,
+    ) -> Result<R, GroupError> {
+        let (slot, mut inner) = self.enter(group).await;
+        let done = async {
+            if inner.is_none() {
+                *inner = Some(self.load(group, create, &now).await?);
+            }
+            let Some(mut loaded) = inner.take() else { return Err(GroupError::NotCoordinator) };
+            // It may have waited for its turn: time never goes back for a machine.
+            now.since_start = self.started.elapsed();
+            loaded.used = now.since_start;
+            let result = f(&mut loaded, &now);
+            self.settle(group, &mut loaded).await?;
+            *inner = Some(loaded);
+            Ok(result)
+        }
+        .await;
+        let kept = |loaded: &Loaded| !loaded.machine.is_idle() || loaded.machine.is_written();
+        if !inner.as_ref().is_some_and(kept) {
+            *inner = None;
+            self.leave_slot(&slot);
+        }
+        done
+    }
+
+    /// The group's slot, locked. Never one that has been given up meanwhile.
+    pub(super) async fn enter(&self, group: &str) -> (Arc<Slot>, OwnedMutexGuard<Option<Loaded>>) {
+        loop {
+            let slot = self.slot(group);
+            let inner = slot.inner.clone().lock_owned().await;
+            if self.lock().get(group).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+                return (slot, inner);
+            }
+        }
+    }
+
+    /// Gives a slot up; to be called with its lock held and nothing in it.
+    pub(super) fn leave_slot(&self, slot: &Arc<Slot>) {
+        self.lock().remove(&slot.group);
+    }
+
+    /// Makes durable what changed, gives the answers, and sets the timer.
+    async fn settle(&self, group: &str, loaded: &mut Loaded) -> Result<(), GroupError> {
+        if let Some(deletion) = loaded.delete.take()
+            && self.remove_group(group, &loaded.hold, deletion).await?
+        {
+            loaded.machine = ClassicGroup::default();
+        }
+        let changes = loaded.machine.take_changes();
+        if !changes.is_empty() {
+            let mutations = mutations(group, changes);
+            self.write(&loaded.hold, mutations).await?;
+        }
+        for answer in loaded.machine.take_answers() {
+            match answer {
+                Answer::Join(token, result) => {
+                    if let Some(Waiting::Join(sender)) = loaded.waiting.remove(&token) {
+                        drop(sender.send(result));
+                    }
+                }
+                Answer::Sync(token, result) => {
+                    if let Some(Waiting::Sync(sender)) = loaded.waiting.remove(&token) {
+                        drop(sender.send(result));
+                    }
+                }
+            }
+        }
+        if let Some(at) = loaded.machine.deadline() {
+            self.timers.arm(group, at);
+        }
+        Ok(())
+    }
+
+    /// Commits what rests on the group's lease; sent again until the outcome is known or patience is over.
+    pub(super) async fn write(&self, hold: &GroupHold, mutations: Vec<Mutation>) -> Result<(), GroupError> {
+        // Inside of the slot's lock: whoever comes meanwhile waits.
+        let until = self.started.elapsed() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let why = match self.try_write(hold, mutations.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(GroupError::Unavailable(why)) => why,
+                Err(error) => return Err(error),
+            };
+            if self.started.elapsed() >= until {
+                tracing::warn!(%why, "a group's rows can't be written: it is given up here");
+                return Err(GroupError::Unavailable(why));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_write(&self, hold: &GroupHold, mutations: Vec<Mutation>) -> Result<(), GroupError> {
+        let snapshot = self.parts.store.snapshot().await?;
+        if !hold.holds(snapshot.as_ref()).await? {
+            return Err(GroupError::NotCoordinator);
+        }
+        let read_version = Some(snapshot.version());
+        let commit = Commit { read_version, reads: hold.reads(), mutations, ..Commit::default() };
+        match self.parts.store.commit(commit).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
+            Err(error) => Err(GroupError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Removes a group's rows. Whether it is gone.
+    async fn remove_group(&self, group: &str, hold: &GroupHold, why: Deletion) -> Result<bool, GroupError> {
+        if why == Deletion::Asked {
+            self.write(hold, deletion(group)).await?;
+            return Ok(true);
+        }
+        let snapshot = self.parts.store.snapshot().await?;
+        let mut reads = hold.reads();
+        for range in [group_offset::of(group), group_pending::of(group)] {
+            let first = RangeLimit { entries: 1, ..RangeLimit::default() };
+            if !snapshot.range(&range, first).await?.entries.is_empty() {
+                return Ok(false);
+            }
+            reads.push(range);
+        }
+        if !hold.holds(snapshot.as_ref()).await? {
+            return Err(GroupError::NotCoordinator);
+        }
+        let read_version = Some(snapshot.version());
+        let commit = Commit { read_version, reads, mutations: deletion(group), ..Commit::default() };
+        match self.parts.store.commit(commit).await {
+            Ok(_) => Ok(true),
+            // An offset was committed: it stays.
+            Err(CommitError::Conflict | CommitError::TooOld) => Ok(false),
+            Err(error) => Err(GroupError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn load(&self, group: &str, create: bool, now: &Now) -> Result<Loaded, GroupError> {
+        let store = self.parts.store.as_ref();
+        if !create && store.snapshot().await?.get(&group_head::key(group)).await?.is_none() {
+            return Err(GroupError::NotFound(group.to_owned()));
+        }
+        let hold = match lease::acquire_group(store, group, self.parts.registration).await? {
+            Acquired::Held(hold) => hold,
+            Acquired::Other(_) | Acquired::Ended => return Err(GroupError::NotCoordinator),
+        };
+        let snapshot = store.snapshot().await?;
+        let corrupt = |error: FormatError| GroupError::Corrupt(error.to_string());
+        let mut machine = match snapshot.get(&group_head::key(group)).await? {
+            None if create => ClassicGroup::default(),
+            None => return Err(GroupError::NotFound(group.to_owned())),
+            Some(head) => match GroupHeadRow::decode(&head).map_err(corrupt)? {
+                GroupHeadRow::Classic(head) => read_classic(snapshot.as_ref(), group, head).await?,
+                GroupHeadRow::Consumer(_) => return Err(GroupError::NotFound(group.to_owned())),
+            },
+        };
+        machine.start_timers(&now.classic());
+        metrics::counter!("siltstone_group_loads_total").increment(1);
+        Ok(Loaded { hold, machine, waiting: BTreeMap::new(), used: now.since_start, delete: None })
+    }
+}
+
+async fn read_classic(
+    snapshot: &dyn Snapshot,
+    group: &str,
+    head: ClassicHeadRow,
+) -> Result<ClassicGroup, GroupError> {
+    let mut members = BTreeMap::new();
+    for (id, bytes) in member_rows(snapshot, group).await? {
+        let row = ClassicMemberRow::decode(&bytes).map_err(|error| GroupError::Corrupt(error.to_string()))?;
+        members.insert(id, row);
+    }
+    Ok(classic::ClassicGroup::load(head, members))
+}
+
+/// All members' rows, put together from their parts.
+async fn member_rows(snapshot: &dyn Snapshot, group: &str) -> Result<BTreeMap<String, Bytes>, StoreError> {
+    let mut members: BTreeMap<String, BytesMut> = BTreeMap::new();
+    let mut range = group_member::of(group);
+    loop {
+        let page = snapshot.range(&range, RangeLimit::default()).await?;
+        for (key, value) in &page.entries {
+            if let Some(member) = group_member::parse(key) {
+                members.entry(member).or_default().extend_from_slice(value);
+            }
+        }
+        match page.entries.last() {
+            Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
+            _ => return Ok(members.into_iter().map(|(id, bytes)| (id, bytes.freeze())).collect()),
+        }
+    }
+}
+
+/// What removes a group and all of its offsets.
+fn deletion(group: &str) -> Vec<Mutation> {
+    vec![
+        Mutation::Clear { key: group_head::key(group) },
+        Mutation::ClearRange { range: group_member::of(group) },
+        Mutation::ClearRange { range: group_offset::of(group) },
+        Mutation::ClearRange { range: group_pending::of(group) },
+    ]
+}
+
+fn mutations(group: &str, changes: Vec<Change>) -> Vec<Mutation> {
+    let mut mutations = Vec::with_capacity(2 * changes.len());
+    for change in changes {
+        match change {
+            Change::Head(head) => mutations.push(Mutation::Set {
+                key: group_head::key(group),
+                value: GroupHeadRow::Classic(head).encode().into(),
+            }),
+            Change::Member(id, row) => {
+                parts::set(&mut mutations, &group_member::prefix(group, &id), &row.encode().into());
+            }
+            Change::Left(id) => mutations
+                .push(Mutation::ClearRange { range: parts::range(&group_member::prefix(group, &id)) }),
+        }
+    }
+    mutations
+}
