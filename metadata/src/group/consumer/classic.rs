@@ -90,10 +90,10 @@ impl ConsumerGroup {
             return Err(Refusal::GroupFull(cx.settings.max_size));
         }
         let protocol = self.check_protocols(join)?;
-        let subscription = embedded::subscription(&join.protocols, cx.catalog)?;
         if join.drawn && join.two_steps && join.instance.is_none() {
             return Err(Refusal::MemberIdRequired(join.member.clone()));
         }
+        let subscription = embedded::subscription(&join.protocols, cx.catalog)?;
         let seat = self.classic_seat(join)?;
         // An id that nobody has is one that was drawn a moment ago, unless its member was put out: that one must hear of it before it joins, as
         // what it owns may be somebody else's by now. Kafka 4.2 takes it in.
