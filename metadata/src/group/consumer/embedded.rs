@@ -11,7 +11,7 @@ use super::Refusal;
 use crate::catalog::CatalogState;
 
 /// The protocol type of groups that keep these bytes.
-pub(super) const PROTOCOL_TYPE: &str = "consumer";
+pub const PROTOCOL_TYPE: &str = "consumer";
 
 /// What a member subscribes to, and what it has.
 #[derive(Debug, Clone, Default)]

@@ -39,6 +39,7 @@ use std::time::Duration;
 pub use classic::{ClassicBeat, ClassicJoin, ClassicJoined, ClassicSync, ClassicSynced};
 pub use convert::{ClassicMemberState, ClassicState};
 pub use describe::{GroupState, MemberView, View};
+pub use embedded::PROTOCOL_TYPE;
 pub use leave::{Leaver, Left};
 pub use machine::{Change, ConsumerGroup};
 pub use offsets::Committer;
