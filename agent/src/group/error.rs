@@ -1,6 +1,7 @@
 //! Why a request about a group is not done.
 
 use siltstone_metadata::group::classic::Refusal;
+use siltstone_metadata::group::consumer;
 use siltstone_store::StoreError;
 
 /// By what the client should do.
@@ -27,6 +28,9 @@ pub enum GroupError {
     /// The machine says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The machine of the consumer protocol says no.
+    #[error(transparent)]
+    Consumer(#[from] consumer::Refusal),
     /// Rows that this program can't read: nothing to retry.
     #[error("the group's rows can't be read: {0}")]
     Corrupt(String),

@@ -48,7 +48,7 @@ impl Groups {
             let Some(group) = group_head::parse(&key) else { continue };
             let owner = lease::coordinator(snapshot.as_ref(), &group).await?;
             let ours = owner.is_none_or(|owner| owner == self.parts.registration);
-            if ours && matches!(GroupHeadRow::decode(&value), Ok(GroupHeadRow::Classic(_))) {
+            if ours && GroupHeadRow::decode(&value).is_ok() {
                 self.sweep_group(config, &group).await?;
             }
         }
@@ -74,7 +74,7 @@ impl Groups {
         let terms = self.with(config, group, false, |loaded, _| Terms {
             hold: loaded.hold.clone(),
             idle: loaded.machine.is_idle(),
-            since: (!loaded.machine.protocol_type().is_empty()).then(|| loaded.machine.since()),
+            since: loaded.machine.since(),
         });
         let terms = terms.await?;
         let mut gone = Vec::new();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use siltstone_configs::BrokerConfig;
 use siltstone_log::GroupHeadRow;
-use siltstone_metadata::keys::group_head;
+use siltstone_metadata::group::consumer::PROTOCOL_TYPE;
+use siltstone_metadata::keys::{group_head, group_member};
 use siltstone_metadata::lease;
+use siltstone_store::RangeLimit;
 
 use super::offsets::all;
 use super::slot::Deletion;
@@ -41,7 +43,10 @@ impl Groups {
             }
             let head =
                 GroupHeadRow::decode(&value).map_err(|error| GroupError::Corrupt(error.to_string()))?;
-            found.insert(group.clone(), written(group, head));
+            let members = group_member::of(&group);
+            let first = RangeLimit { entries: 1, ..RangeLimit::default() };
+            let empty = snapshot.range(&members, first).await?.entries.is_empty();
+            found.insert(group.clone(), written(group, head, empty));
         }
         let slots: Vec<_> = self.lock().values().cloned().collect();
         for slot in slots {
@@ -50,8 +55,8 @@ impl Groups {
                 let listed = Listed {
                     group: slot.group.clone(),
                     protocol_type: loaded.machine.protocol_type().to_owned(),
-                    state: loaded.machine.state().name(),
-                    kind: "classic",
+                    state: loaded.machine.state_name(),
+                    kind: loaded.machine.kind_name(),
                 };
                 found.insert(slot.group.clone(), listed);
             }
@@ -75,17 +80,15 @@ impl Groups {
     }
 }
 
-/// A group as its head says.
-fn written(group: String, head: GroupHeadRow) -> Listed {
+/// A group as its rows say: whoever coordinates it knows more.
+fn written(group: String, head: GroupHeadRow, empty: bool) -> Listed {
+    let state = if empty { "Empty" } else { "Stable" };
     match head {
-        GroupHeadRow::Classic(head) => Listed {
-            group,
-            state: if head.protocol.is_some() { "Stable" } else { "Empty" },
-            protocol_type: head.protocol_type,
-            kind: "classic",
-        },
+        GroupHeadRow::Classic(head) => {
+            Listed { group, state, protocol_type: head.protocol_type, kind: "classic" }
+        }
         GroupHeadRow::Consumer(_) => {
-            Listed { group, state: "Stable", protocol_type: "consumer".into(), kind: "consumer" }
+            Listed { group, state, protocol_type: PROTOCOL_TYPE.to_owned(), kind: "consumer" }
         }
     }
 }

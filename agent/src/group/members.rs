@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use siltstone_configs::BrokerConfig;
+use siltstone_metadata::group::Kind;
 use siltstone_metadata::group::classic::{JoinRequest, Joined, Refusal, SyncRequest, Synced, View};
+use siltstone_metadata::group::consumer::Leaver;
 use tokio::sync::oneshot;
 
 use super::slot::Waiting;
@@ -26,7 +28,7 @@ impl Groups {
         let joined = self
             .with(config, group, create, move |loaded, now| {
                 loaded.waiting.insert(token, Waiting::Join(sender));
-                loaded.machine.join(&now.classic(), token, request);
+                loaded.machine.join(&now.context(), token, request);
             })
             .await;
         joined.map_err(unknown_member)?;
@@ -48,7 +50,7 @@ impl Groups {
         let synced = self
             .with(config, group, false, move |loaded, now| {
                 loaded.waiting.insert(token, Waiting::Sync(sender));
-                loaded.machine.sync(&now.classic(), token, request);
+                loaded.machine.sync(&now.context(), token, request);
             })
             .await;
         synced.map_err(unknown_member)?;
@@ -68,7 +70,7 @@ impl Groups {
         generation: i32,
     ) -> Result<(), GroupError> {
         let beat = self.with(config, group, false, move |loaded, now| {
-            loaded.machine.heartbeat(&now.classic(), &member, instance.as_deref(), generation)
+            loaded.machine.heartbeat(&now.context(), &member, instance.as_deref(), generation)
         });
         Ok(beat.await.map_err(unknown_member)??)
     }
@@ -84,20 +86,24 @@ impl Groups {
         leavers: Vec<(String, Option<String>)>,
     ) -> Result<Vec<Result<(), Refusal>>, GroupError> {
         let left = self.with(config, group, false, move |loaded, now| {
-            let leave = |(member, instance): (String, Option<String>)| {
-                loaded.machine.leave(&now.classic(), &member, instance.as_deref())
-            };
-            leavers.into_iter().map(leave).collect()
+            let leaver = |(member, instance)| Leaver { member, instance };
+            let leavers: Vec<Leaver> = leavers.into_iter().map(leaver).collect();
+            let left = loaded.machine.leave(&now.context(), &leavers);
+            left.into_iter().map(|(_, result)| result).collect()
         });
         left.await.map_err(unknown_member)
     }
 
-    /// The group as it is.
+    /// The group as it is, if it is one of the classic protocol.
     ///
     /// # Errors
-    /// See [`GroupError`].
+    /// See [`GroupError`]; `NotFound` also for a group of the consumer protocol.
     pub async fn describe(self: &Arc<Self>, config: &BrokerConfig, group: &str) -> Result<View, GroupError> {
-        self.with(config, group, false, |loaded, _| loaded.machine.view()).await
+        let view = self.with(config, group, false, |loaded, _| match loaded.machine.kind() {
+            Kind::Classic(group) => Some(group.view()),
+            Kind::Consumer(_) => None,
+        });
+        view.await?.ok_or_else(|| GroupError::NotFound(group.to_owned()))
     }
 }
 

@@ -9,6 +9,7 @@
 //! themselves for its coordinator at most one changes anything (S10); a write whose outcome is unknown costs the loaded state, never the rows. Committed
 //! offsets are read from the store, not from memory. It deliberately holds nothing of value: an agent that dies leaves rows from which another goes on.
 
+mod consumer;
 mod error;
 mod expiry;
 mod list;
@@ -25,8 +26,9 @@ use std::time::Duration;
 use siltstone_configs::BrokerConfig;
 use siltstone_log::RegistrationId;
 use siltstone_metadata::ambient::Ambient;
-use siltstone_metadata::catalog::Catalog;
-use siltstone_metadata::group::classic;
+use siltstone_metadata::catalog::{Catalog, CatalogState};
+use siltstone_metadata::group::consumer::assign::Assignor;
+use siltstone_metadata::group::{self, classic, consumer as machine};
 use siltstone_store::Store;
 use tokio::time::Instant;
 
@@ -62,17 +64,23 @@ impl std::fmt::Debug for Groups {
     }
 }
 
-/// What machines are told: the time, and the configs as they are now.
+/// What machines are told: the time, and the configs and topics as they are now.
 #[derive(Debug, Clone)]
 pub(crate) struct Now {
     pub(crate) since_start: Duration,
     pub(crate) wall: i64,
-    pub(crate) classic: classic::Settings,
+    pub(crate) settings: group::Settings,
+    pub(crate) catalog: Arc<CatalogState>,
 }
 
 impl Now {
-    pub(crate) fn classic(&self) -> classic::Context<'_> {
-        classic::Context { now: self.since_start, wall: self.wall, settings: &self.classic }
+    pub(crate) fn context(&self) -> group::Context<'_> {
+        group::Context {
+            now: self.since_start,
+            wall: self.wall,
+            settings: &self.settings,
+            catalog: &self.catalog,
+        }
     }
 }
 
@@ -96,16 +104,14 @@ impl Groups {
     }
 
     fn now(&self, config: &BrokerConfig) -> Now {
-        let groups = &config.classic_groups;
         Now {
             since_start: self.started.elapsed(),
             wall: self.parts.ambient.clock.now(),
-            classic: classic::Settings {
-                initial_delay: Duration::from_millis(groups.initial_rebalance_delay_ms),
-                min_session: Duration::from_millis(groups.min_session_timeout_ms),
-                max_session: Duration::from_millis(groups.max_session_timeout_ms),
-                max_size: groups.max_size as usize,
+            settings: group::Settings {
+                classic: classic_settings(config),
+                consumer: consumer_settings(config),
             },
+            catalog: self.parts.catalog.state(),
         }
     }
 
@@ -115,5 +121,30 @@ impl Groups {
     /// [`GroupError::InvalidId`].
     pub fn check_id(group: &str) -> Result<(), GroupError> {
         if group.is_empty() || group.len() > MAX_GROUP_ID { Err(GroupError::InvalidId) } else { Ok(()) }
+    }
+}
+
+fn classic_settings(config: &BrokerConfig) -> classic::Settings {
+    let groups = &config.classic_groups;
+    classic::Settings {
+        initial_delay: Duration::from_millis(groups.initial_rebalance_delay_ms),
+        min_session: Duration::from_millis(groups.min_session_timeout_ms),
+        max_session: Duration::from_millis(groups.max_session_timeout_ms),
+        max_size: groups.max_size as usize,
+    }
+}
+
+fn consumer_settings(config: &BrokerConfig) -> machine::Settings {
+    let groups = &config.consumer_groups;
+    let assignors: Vec<Assignor> =
+        groups.assignors.iter().filter_map(|name| Assignor::by_name(name)).collect();
+    machine::Settings {
+        session_timeout: Duration::from_millis(groups.session_timeout_ms),
+        heartbeat_interval: Duration::from_millis(groups.heartbeat_interval_ms),
+        max_size: groups.max_size as usize,
+        classic_max_size: config.classic_groups.max_size as usize,
+        assignors: if assignors.is_empty() { Assignor::ALL.to_vec() } else { assignors },
+        upgrade: groups.upgrade,
+        downgrade: groups.downgrade,
     }
 }

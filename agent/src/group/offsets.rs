@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use siltstone_configs::BrokerConfig;
 use siltstone_log::{OffsetRow, PartitionId};
-use siltstone_metadata::group::classic::Refusal;
-use siltstone_metadata::keys::{group_head, group_offset, group_pending};
+use siltstone_metadata::group::classic;
+use siltstone_metadata::group::consumer::{Committer, Refusal};
+use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
 use siltstone_metadata::lease::GroupHold;
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ const WRITTEN_AT_ONCE: usize = 500_000;
 /// A row takes so much beside its metadata.
 const ROW_BYTES: usize = 100;
 
+/// The first version of OffsetCommit whose clients know of groups that aren't there.
+const KNOWS_NO_GROUP: i16 = 9;
+
 /// Who commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OffsetCommitter {
@@ -26,6 +30,8 @@ pub struct OffsetCommitter {
     pub instance: Option<String>,
     /// Its generation or epoch; negative if it is in no group.
     pub generation: i32,
+    /// The version of OffsetCommit.
+    pub version: i16,
 }
 
 /// An offset to be committed.
@@ -117,6 +123,10 @@ impl Groups {
         }
         let mut reads = hold.reads();
         reads.push(KeyRange::key(group_head::key(group)));
+        // What it gives up in the consumer protocol changes its own row alone.
+        reads.extend(
+            (!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))),
+        );
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         match self.parts.store.commit(commit).await {
             Ok(_) => Ok(()),
@@ -132,18 +142,46 @@ impl Groups {
         group: &str,
         who: OffsetCommitter,
     ) -> Result<GroupHold, GroupError> {
-        let create = who.generation < 0;
+        let (create, version) = (who.generation < 0, who.version);
         let permitted = self
             .with(config, group, create, move |loaded, now| {
-                let OffsetCommitter { member, instance, generation } = &who;
-                let cx = now.classic();
-                loaded.machine.may_commit(&cx, member, instance.as_deref(), *generation, false)?;
+                let OffsetCommitter { member, instance, generation, version } = &who;
+                let who = Committer { member, instance: instance.as_deref(), epoch: *generation };
+                let cx = now.context();
+                loaded.machine.may_commit(&cx, &who, Some(*version))?;
                 loaded.machine.exist(&cx);
                 Ok::<_, Refusal>(loaded.hold.clone())
             })
             .await;
         match permitted {
-            Err(GroupError::NotFound(_)) => Err(Refusal::IllegalGeneration.into()),
+            Err(GroupError::NotFound(_)) if version < KNOWS_NO_GROUP => {
+                Err(classic::Refusal::IllegalGeneration.into())
+            }
+            other => Ok(other??),
+        }
+    }
+
+    /// Whether a member may read offsets: one that has been fenced must not go on from them. Who names no member may always; a group that isn't
+    /// there has nobody to fence.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn may_fetch(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        member: Option<String>,
+        epoch: i32,
+    ) -> Result<(), GroupError> {
+        if member.is_none() && epoch < 0 {
+            return Ok(());
+        }
+        let member = member.unwrap_or_default();
+        let may = self.with(config, group, false, move |loaded, _| {
+            loaded.machine.may_fetch(Some(&Committer { member: &member, instance: None, epoch }))
+        });
+        match may.await {
+            Err(GroupError::NotFound(_)) => Ok(()),
             other => Ok(other??),
         }
     }
@@ -200,11 +238,13 @@ impl Groups {
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let names: Vec<String> = partitions.iter().map(|(name, _)| name.clone()).collect();
         let (hold, subscribed) = self
-            .with(config, group, false, move |loaded, _| {
+            .with(config, group, false, move |loaded, now| {
                 if !loaded.machine.is_idle() && !loaded.machine.speaks_consumer() {
                     return Err(GroupError::NotEmpty);
                 }
-                let subscribed = names.iter().map(|name| loaded.machine.is_subscribed_to(name)).collect();
+                let cx = now.context();
+                let subscribed =
+                    names.iter().map(|name| loaded.machine.is_subscribed_to(&cx, name)).collect();
                 Ok::<(GroupHold, Vec<bool>), _>((loaded.hold.clone(), subscribed))
             })
             .await??;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use siltstone_configs::BrokerConfig;
-use siltstone_log::{ClassicHeadRow, ClassicMemberRow, FormatError, GroupHeadRow};
-use siltstone_metadata::group::classic::{
-    self, Answer, Change, ClassicGroup, Joined, Refusal, Synced, Token,
-};
+use siltstone_log::GroupHeadRow;
+use siltstone_metadata::group::classic::{Answer, Joined, Refusal, Synced, Token};
+use siltstone_metadata::group::{Change, Group};
 use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
 use siltstone_metadata::lease::{self, Acquired, GroupHold};
 use siltstone_store::{Commit, CommitError, Mutation, RangeLimit, Snapshot, StoreError};
@@ -31,7 +30,7 @@ pub(super) struct Slot {
 /// A group that this agent coordinates.
 pub(super) struct Loaded {
     pub(super) hold: GroupHold,
-    pub(super) machine: ClassicGroup,
+    pub(super) machine: Group,
     /// Who waits for an answer. Dropped with the group: then they are told to find the coordinator.
     pub(super) waiting: BTreeMap<Token, Waiting>,
     /// When it was last asked for anything, since the start.
@@ -132,7 +131,7 @@ impl Groups {
         if let Some(deletion) = loaded.delete.take()
             && self.remove_group(group, &loaded.hold, deletion).await?
         {
-            loaded.machine = ClassicGroup::default();
+            loaded.machine = Group::default();
         }
         let changes = loaded.machine.take_changes();
         if !changes.is_empty() {
@@ -231,32 +230,18 @@ impl Groups {
             Acquired::Other(_) | Acquired::Ended => return Err(GroupError::NotCoordinator),
         };
         let snapshot = store.snapshot().await?;
-        let corrupt = |error: FormatError| GroupError::Corrupt(error.to_string());
-        let mut machine = match snapshot.get(&group_head::key(group)).await? {
-            None if create => ClassicGroup::default(),
-            None => return Err(GroupError::NotFound(group.to_owned())),
-            Some(head) => match GroupHeadRow::decode(&head).map_err(corrupt)? {
-                GroupHeadRow::Classic(head) => read_classic(snapshot.as_ref(), group, head).await?,
-                GroupHeadRow::Consumer(_) => return Err(GroupError::NotFound(group.to_owned())),
-            },
-        };
-        machine.start_timers(&now.classic());
+        let head = snapshot.get(&group_head::key(group)).await?;
+        if head.is_none() && !create {
+            return Err(GroupError::NotFound(group.to_owned()));
+        }
+        let head = head.map(|bytes| GroupHeadRow::decode(&bytes)).transpose();
+        let head = head.map_err(|error| GroupError::Corrupt(error.to_string()))?;
+        let members = member_rows(snapshot.as_ref(), group).await?;
+        let machine = Group::load(&now.context(), head, &members);
+        let machine = machine.map_err(|error| GroupError::Corrupt(error.to_string()))?;
         metrics::counter!("siltstone_group_loads_total").increment(1);
         Ok(Loaded { hold, machine, waiting: BTreeMap::new(), used: now.since_start, delete: None })
     }
-}
-
-async fn read_classic(
-    snapshot: &dyn Snapshot,
-    group: &str,
-    head: ClassicHeadRow,
-) -> Result<ClassicGroup, GroupError> {
-    let mut members = BTreeMap::new();
-    for (id, bytes) in member_rows(snapshot, group).await? {
-        let row = ClassicMemberRow::decode(&bytes).map_err(|error| GroupError::Corrupt(error.to_string()))?;
-        members.insert(id, row);
-    }
-    Ok(classic::ClassicGroup::load(head, members))
 }
 
 /// All members' rows, put together from their parts.
@@ -291,12 +276,11 @@ fn mutations(group: &str, changes: Vec<Change>) -> Vec<Mutation> {
     let mut mutations = Vec::with_capacity(2 * changes.len());
     for change in changes {
         match change {
-            Change::Head(head) => mutations.push(Mutation::Set {
-                key: group_head::key(group),
-                value: GroupHeadRow::Classic(head).encode().into(),
-            }),
+            Change::Head(head) => {
+                mutations.push(Mutation::Set { key: group_head::key(group), value: head.encode().into() })
+            }
             Change::Member(id, row) => {
-                parts::set(&mut mutations, &group_member::prefix(group, &id), &row.encode().into());
+                parts::set(&mut mutations, &group_member::prefix(group, &id), &row);
             }
             Change::Left(id) => mutations
                 .push(Mutation::ClearRange { range: parts::range(&group_member::prefix(group, &id)) }),

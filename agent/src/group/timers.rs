@@ -91,7 +91,7 @@ impl Groups {
             return;
         }
         let looked =
-            self.with(config, group, false, |loaded, now| loaded.machine.expire(&now.classic())).await;
+            self.with(config, group, false, |loaded, now| loaded.machine.expire(&now.context())).await;
         if let Err(error) = looked {
             tracing::debug!(group, %error, "a group was not looked at");
         }

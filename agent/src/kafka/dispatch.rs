@@ -5,14 +5,14 @@ use siltstone_kafka::{ApiKey, Request, Response};
 use super::context::Context;
 use super::held::{Held, NextTurn};
 use super::{
-    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, create_acls,
-    create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_producers, describe_topic_partitions, describe_user_scram_credentials,
-    elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
-    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, sync_group,
-    update_features,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
+    consumer_group_heartbeat, create_acls, create_partitions, create_topics, delete_acls, delete_groups,
+    delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions,
+    describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, sync_group, update_features,
 };
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
@@ -56,6 +56,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
     ApiKey::ListConfigResources,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -159,6 +161,12 @@ async fn small(cx: &Context, version: i16, request: Request) -> Option<Response>
 /// The answers about groups.
 async fn groups(cx: &Context, version: i16, request: Request) -> Option<Response> {
     Some(match request {
+        Request::ConsumerGroupHeartbeat(r) => {
+            Response::ConsumerGroupHeartbeat(consumer_group_heartbeat::handle(cx, version, r).await)
+        }
+        Request::ConsumerGroupDescribe(r) => {
+            Response::ConsumerGroupDescribe(consumer_group_describe::handle(cx, version, r).await)
+        }
         Request::JoinGroup(r) => Response::JoinGroup(join_group::handle(cx, version, r).await),
         Request::SyncGroup(r) => Response::SyncGroup(sync_group::handle(cx, version, r).await),
         Request::Heartbeat(r) => Response::Heartbeat(heartbeat::handle(cx, version, r).await),

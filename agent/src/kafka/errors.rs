@@ -5,7 +5,7 @@ use siltstone_configs::{AlterError, ErrorClass};
 use siltstone_kafka::ErrorCode;
 use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
 use siltstone_metadata::follow::ShardError;
-use siltstone_metadata::group::classic;
+use siltstone_metadata::group::{classic, consumer};
 use siltstone_metadata::shard::Verdict;
 use siltstone_metadata::trim::TrimError;
 use siltstone_records::Refusal;
@@ -123,6 +123,7 @@ pub(super) fn group(error: &GroupError) -> ErrorCode {
         GroupError::NotEmpty => ErrorCode::NonEmptyGroup,
         GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
         GroupError::Refused(refusal) => classic_group(refusal),
+        GroupError::Consumer(refusal) => consumer_group(refusal),
         GroupError::Corrupt(_) => ErrorCode::UnknownServerError,
     }
 }
@@ -138,5 +139,26 @@ pub(super) fn classic_group(refusal: &classic::Refusal) -> ErrorCode {
         classic::Refusal::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
         classic::Refusal::GroupFull => ErrorCode::GroupMaxSizeReached,
         classic::Refusal::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
+    }
+}
+
+/// What a group of the consumer protocol says no to.
+pub(super) fn consumer_group(refusal: &consumer::Refusal) -> ErrorCode {
+    match refusal {
+        consumer::Refusal::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        consumer::Refusal::UnknownMember => ErrorCode::UnknownMemberId,
+        consumer::Refusal::FencedMemberEpoch { .. } => ErrorCode::FencedMemberEpoch,
+        consumer::Refusal::StaleMemberEpoch { .. } => ErrorCode::StaleMemberEpoch,
+        consumer::Refusal::FencedInstance => ErrorCode::FencedInstanceId,
+        consumer::Refusal::UnreleasedInstance(_) => ErrorCode::UnreleasedInstanceId,
+        consumer::Refusal::UnsupportedAssignor(..) => ErrorCode::UnsupportedAssignor,
+        consumer::Refusal::InvalidRegex(_) => ErrorCode::InvalidRegularExpression,
+        consumer::Refusal::GroupFull(_) => ErrorCode::GroupMaxSizeReached,
+        consumer::Refusal::NotThisProtocol(_) => ErrorCode::GroupIdNotFound,
+        consumer::Refusal::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
+        consumer::Refusal::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+        consumer::Refusal::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        consumer::Refusal::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
+        consumer::Refusal::UnsupportedVersion => ErrorCode::UnsupportedVersion,
     }
 }

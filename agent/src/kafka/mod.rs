@@ -7,6 +7,8 @@
 mod answers;
 mod config_change;
 mod connection;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod context;
 mod delete_groups;
 mod describe_groups;

@@ -50,6 +50,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
         member: request.member_id,
         instance: request.group_instance_id,
         generation: request.generation_id_or_member_epoch,
+        version,
     };
     let committed = match Groups::check_id(&request.group_id) {
         Ok(()) => cx.engine().groups().commit(&config, &request.group_id, who, offsets).await,

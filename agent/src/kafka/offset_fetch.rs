@@ -1,6 +1,7 @@
 //! OffsetFetch, versions 1 to 10 (many groups from 8 on, topics by id from 10 on).
 //!
-//! Answered from the store, by any agent, whoever coordinates the group (design, section 6).
+//! Answered from the store, by any agent, whoever coordinates the group (design, section 6); a request in a member's name only by the group's
+//! coordinator, which knows whether the member is still one.
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::offset_fetch::request::{Group as Wanted, GroupTopic as WantedTopic};
@@ -62,9 +63,9 @@ fn single(version: i16, found: Group) -> Response {
 }
 
 async fn group(cx: &Context, version: i16, wanted: Wanted, stable: bool) -> Group {
-    let Wanted { group_id, topics, .. } = wanted;
+    let Wanted { group_id, topics, member_id, member_epoch } = wanted;
     let named = topics.clone();
-    let found = match Groups::check_id(&group_id) {
+    let found = match may(cx, &group_id, member_id, member_epoch).await {
         Err(error) => Err(error),
         Ok(()) => match topics {
             None => all(cx, &group_id, stable).await,
@@ -89,6 +90,11 @@ async fn group(cx: &Context, version: i16, wanted: Wanted, stable: bool) -> Grou
             Group { group_id, topics: topics.collect(), error_code: code.code() }
         }
     }
+}
+
+async fn may(cx: &Context, group: &str, member: Option<String>, epoch: i32) -> Result<(), GroupError> {
+    Groups::check_id(group)?;
+    cx.engine().groups().may_fetch(&cx.broker.broker_config(), group, member, epoch).await
 }
 
 /// All offsets of a group, of topics that there are.

@@ -16,6 +16,7 @@
 //! What it deliberately does not do: no clock, chance, I/O or waiting; it looks into no subscription and no assignment; of committed offsets it
 //! only says who may touch them.
 
+mod convert;
 mod group;
 mod join;
 mod leave;
