@@ -8,7 +8,7 @@ use siltstone_store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// Nothing to retry.
-    #[error("a group's id has 1 to {} bytes", super::MAX_GROUP_ID)]
+    #[error("a group's id has at most {} bytes", super::MAX_GROUP_ID)]
     InvalidId,
     /// Find the coordinator and ask there.
     #[error("another agent coordinates the group")]

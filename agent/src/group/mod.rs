@@ -115,12 +115,20 @@ impl Groups {
         }
     }
 
+    /// Whether this can be the id of a group that has members. Offsets alone may be kept, shown and deleted under the empty id too, as in Kafka.
+    ///
+    /// # Errors
+    /// [`GroupError::InvalidId`].
+    pub fn check_member_id(group: &str) -> Result<(), GroupError> {
+        if group.is_empty() { Err(GroupError::InvalidId) } else { Groups::check_id(group) }
+    }
+
     /// Whether this can be a group's id.
     ///
     /// # Errors
     /// [`GroupError::InvalidId`].
     pub fn check_id(group: &str) -> Result<(), GroupError> {
-        if group.is_empty() || group.len() > MAX_GROUP_ID { Err(GroupError::InvalidId) } else { Ok(()) }
+        if group.len() > MAX_GROUP_ID { Err(GroupError::InvalidId) } else { Ok(()) }
     }
 }
 

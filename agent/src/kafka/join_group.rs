@@ -35,7 +35,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
 }
 
 async fn join(cx: &Context, version: i16, request: Request) -> Result<Joined, GroupError> {
-    Groups::check_id(&request.group_id)?;
+    Groups::check_member_id(&request.group_id)?;
     let config = cx.broker.broker_config();
     let session = u32::try_from(request.session_timeout_ms).map_err(|_| Refusal::InvalidSessionTimeout)?;
     let groups = &config.classic_groups;

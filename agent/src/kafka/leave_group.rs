@@ -5,6 +5,7 @@ use siltstone_kafka::leave_group::{Request, Response};
 
 use super::context::Context;
 use super::errors;
+use crate::group::Groups;
 
 /// The first version with many members.
 const BATCHED: i16 = 3;
@@ -16,7 +17,10 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
         vec![(request.member_id, None)]
     };
     let config = cx.broker.broker_config();
-    let left = cx.engine().groups().leave(&config, &request.group_id, leavers.clone()).await;
+    let left = match Groups::check_member_id(&request.group_id) {
+        Ok(()) => cx.engine().groups().leave(&config, &request.group_id, leavers.clone()).await,
+        Err(error) => Err(error),
+    };
     let codes: Vec<i16> = match left {
         Ok(left) => {
             let code =

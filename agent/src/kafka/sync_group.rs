@@ -29,7 +29,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
 }
 
 async fn sync(cx: &Context, request: Request) -> Result<Synced, GroupError> {
-    Groups::check_id(&request.group_id)?;
+    Groups::check_member_id(&request.group_id)?;
     let assignments = request.assignments.into_iter();
     let sync = SyncRequest {
         member: request.member_id,

@@ -148,7 +148,7 @@ impl ClassicGroup {
         self.members.insert(id.to_owned(), member);
     }
 
-    /// A static member has come back under a new id. If what it subscribes to is the same, nothing else changes.
+    /// A static member has come back under a new id. Unless another assignor is to be chosen now, nothing else changes.
     fn replace(&mut self, cx: &Context<'_>, token: Token, old: &str, request: JoinRequest) -> Option<Joined> {
         let (id, can_skip, old_leader) = (request.new_id.clone(), request.can_skip, self.head.leader.clone());
         let was_leader = self.is_leader(old);
@@ -160,14 +160,11 @@ impl ClassicGroup {
         if was_leader {
             self.head.leader = Some(id.clone());
         }
-        let before = self.head.protocol.as_ref().and_then(|name| member.metadata(name));
         let assignment = std::mem::take(&mut member.row.assignment);
         let row = ClassicMemberRow { assignment, ..row(request) };
         let member = Member { row, synced: member.synced, ..Member::default() };
-        let after = self.head.protocol.as_ref().and_then(|name| member.metadata(name));
-        let same = self.state == State::Stable && before == after;
         self.members.insert(id.clone(), member);
-        if same && self.selected() == self.head.protocol {
+        if self.state == State::Stable && self.selected() == self.head.protocol {
             self.persist = true;
             let leads = can_skip && was_leader;
             let mut joined = self.current(cx, &id);
