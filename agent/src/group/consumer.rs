@@ -21,6 +21,9 @@ impl Groups {
         version: i16,
         mut request: HeartbeatRequest,
     ) -> Result<HeartbeatAnswer, GroupError> {
+        if group.is_empty() {
+            return Err(Refusal::InvalidRequest("GroupId can't be empty.").into());
+        }
         Groups::check_id(group)?;
         request.check(version, &self.now(config).settings.consumer)?;
         if request.member.is_empty() {

@@ -12,6 +12,7 @@ use siltstone_metadata::group::consumer::{MemberView, View};
 
 use super::context::Context;
 use super::errors;
+use crate::group::GroupError;
 
 const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
@@ -20,13 +21,18 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     let config = cx.broker.broker_config();
     let catalog = cx.engine().catalog().state();
     let mut asked = BTreeSet::new();
-    let mut groups = Vec::with_capacity(request.group_ids.len());
-    for id in request.group_ids {
-        // Each once, in whatever order.
-        if !asked.insert(id.clone()) {
-            continue;
-        }
-        groups.push(match cx.engine().groups().describe_consumer(&config, &id).await {
+    let mut ids = request.group_ids;
+    // Each once; those that can't be, first, as in Kafka.
+    ids.retain(|id| asked.insert(id.clone()));
+    ids.sort_by_key(|id| !id.is_empty());
+    let mut groups = Vec::with_capacity(ids.len());
+    for id in ids {
+        let view = if id.is_empty() {
+            Err(GroupError::InvalidId)
+        } else {
+            cx.engine().groups().describe_consumer(&config, &id).await
+        };
+        groups.push(match view {
             Ok(view) => described(id, view, &catalog),
             Err(error) => Group {
                 group_id: id,
