@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod connections;
+mod consumer_groups;
 mod ending;
 mod fetching;
 mod kit;
