@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, consume, inspect, produce, topic};
+use crate::command::{bench, consume, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -32,6 +32,9 @@ pub enum Command {
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// List, describe, move and delete groups of consumers.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Write lines from standard input to a topic.
     #[command(visible_alias = "p")]
     Produce(produce::ProduceArgs),
@@ -168,6 +171,9 @@ mod tests {
             &["siltstone", "consume", "t", "--from", "sometimes"],
             &["siltstone", "produce", "t", "--json", "--key", "k"],
             &["siltstone", "topic", "alter", "t"],
+            &["siltstone", "group", "reset-offsets", "g", "--all-topics"],
+            &["siltstone", "group", "reset-offsets", "g", "--to", "end"],
+            &["siltstone", "group", "reset-offsets", "g", "--topic", "t", "--to", "end", "--by-duration", "1h"],
         ] {
             assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
         }

@@ -42,6 +42,7 @@ fn execute(command: Command) -> Outcome {
         Command::Config(args) => command::config::run(&args),
         Command::Version => Ok(writeln!(std::io::stdout(), "siltstone {}", env!("CARGO_PKG_VERSION"))?),
         Command::Topic(args) => client(command::topic::run(args)),
+        Command::Group(args) => client(command::group::run(args)),
         Command::Produce(args) => client(command::produce::run(args)),
         Command::Consume(args) => client(command::consume::run(args)),
         Command::Bench(args) => client(command::bench::run(args)),

@@ -4,13 +4,17 @@
 //! read one topic. Guarantees: records of one partition stay in order, also over lost connections; with `idempotent` each is
 //! written once; memory is bounded by the options; answers from the wire never end the process.
 //!
-//! Deliberately not here: groups, transactions, authentication, fetch sessions, old message formats.
+//! Groups are listed, described and moved, but nobody here is a member of one.
+//!
+//! Deliberately not here: transactions, authentication, fetch sessions, old message formats.
 
 mod admin;
 mod cluster;
 mod connection;
 mod consumer;
 mod error;
+mod group_members;
+mod groups;
 mod offsets;
 mod partitioner;
 mod producer;
@@ -20,6 +24,8 @@ pub use cluster::{Client, Partition, Topic};
 pub use connection::{Answer, Connection};
 pub use consumer::{Consumer, ConsumerOptions, Polled};
 pub use error::Error;
+pub use group_members::{GroupDescription, GroupMember};
+pub use groups::{Committed, GroupListing, GroupOffsets};
 pub use offsets::{EARLIEST, LATEST, OffsetAt};
 pub use partitioner::{murmur2, partition_of_key};
 pub use producer::{Delivery, Producer, ProducerOptions, Record};

@@ -130,7 +130,8 @@ fn explain(topic: &str, error: crate::client::Error) -> Failure {
     }
 }
 
-fn chosen(topic: &Topic, wanted: &[i32]) -> Result<Vec<i32>, Failure> {
+/// The partitions that were asked for, or all.
+pub(super) fn chosen(topic: &Topic, wanted: &[i32]) -> Result<Vec<i32>, Failure> {
     let all: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
     match wanted.iter().find(|index| !all.contains(index)) {
         Some(missing) => Err(Failure::new(format!(
@@ -143,10 +144,11 @@ fn chosen(topic: &Topic, wanted: &[i32]) -> Result<Vec<i32>, Failure> {
     }
 }
 
-type Offsets = BTreeMap<i32, i64>;
+/// Offsets by partition.
+pub(super) type Offsets = BTreeMap<i32, i64>;
 
 /// Where each partition begins and ends for us.
-async fn span(
+pub(super) async fn span(
     client: &Client,
     topic: &str,
     partitions: &[i32],

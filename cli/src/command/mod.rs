@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod consume;
+pub(crate) mod group;
 pub(crate) mod inspect;
 pub(crate) mod produce;
 pub(crate) mod standalone;
