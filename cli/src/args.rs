@@ -173,7 +173,18 @@ mod tests {
             &["siltstone", "topic", "alter", "t"],
             &["siltstone", "group", "reset-offsets", "g", "--all-topics"],
             &["siltstone", "group", "reset-offsets", "g", "--to", "end"],
-            &["siltstone", "group", "reset-offsets", "g", "--topic", "t", "--to", "end", "--by-duration", "1h"],
+            &[
+                "siltstone",
+                "group",
+                "reset-offsets",
+                "g",
+                "--topic",
+                "t",
+                "--to",
+                "end",
+                "--by-duration",
+                "1h",
+            ],
         ] {
             assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
         }
