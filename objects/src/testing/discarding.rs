@@ -60,6 +60,12 @@ impl DiscardingDir {
         self.disk.lock().halt_at = step;
     }
 
+    /// Whether an operation has failed because of [`Self::halt_at`], or the next one will.
+    pub fn is_halted(&self) -> bool {
+        let state = self.disk.lock();
+        state.steps >= state.halt_at
+    }
+
     /// Loses power: the directory becomes what might be found afterwards, and works again.
     pub fn crash(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
