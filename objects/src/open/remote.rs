@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 
 use super::environment::Environment;
 use crate::options::Options;
@@ -44,6 +44,11 @@ pub(super) fn open_google(
     }
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_base_url(endpoint);
+    }
+    if options.anonymous {
+        // Skipping the signature is not enough: its puts ask for a token all the same.
+        let nobody = GcpCredential { bearer: String::new() };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
     }
     let builder = builder
         .with_bucket_name(bucket)

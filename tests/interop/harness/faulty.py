@@ -23,8 +23,9 @@ BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nC
 class Faulty:
     """The proxy. `requests` counts what came, by mode: proof that a fault was met."""
 
-    def __init__(self, listen, target):
-        self.listen, self.target, self.mode = listen, target, "pass"
+    def __init__(self, listen, target, rewrite=lambda begin: begin, reanswer=lambda begin: begin):
+        """`rewrite` and `reanswer` may change how each request and each answer begins."""
+        self.listen, self.target, self.mode, self.rewrite, self.reanswer = listen, target, "pass", rewrite, reanswer
         self.requests, self.clients = Counter(), set()
         self.loop, self.server = asyncio.new_event_loop(), None
 
@@ -80,6 +81,7 @@ class Client(asyncio.Protocol):
         if self.answered:
             self.answered, self.mode, self.head = False, self.proxy.mode, b""
             self.proxy.requests[self.mode] += 1
+            data = self.proxy.rewrite(data)
         if self.mode == "busy":
             self.refuse(data)
         elif self.mode == "hang":
@@ -131,6 +133,8 @@ class Server(asyncio.Protocol):
         if self.client.mode == "reset":
             self.client.transport.abort()
             return
+        if not self.client.answered:
+            data = self.client.proxy.reanswer(data)
         self.client.answered = True
         self.client.transport.write(data)
 

@@ -15,6 +15,7 @@ from .places import CACHE, INTEROP, KAFKA, KAFKA_JARS
 PIP = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4==4.4.5", "python-snappy==0.7.3", "zstandard==0.25.0",
        "crc32c==2.9.post0", "aiokafka==0.14.0"]
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 PYTHON = CACHE / "venv/bin/python"
 GO_BIN = CACHE / "bin"
 FRANZ_GO = GO_BIN / "franz-go"
@@ -23,6 +24,8 @@ RSKAFKA = CACHE / "rskafka-target/release/interop-rskafka"
 JAVA_CLASSES = CACHE / "java-classes"
 JAVA_OLD = CACHE / "java-old"
 KAFKAJS = CACHE / "kafkajs"
+AZURITE = CACHE / "azurite/node_modules/.bin/azurite-blob"
+FAKE_GCS = CACHE / "gopath/bin/fake-gcs-server"
 NODE_ENV = {"NODE_PATH": str(KAFKAJS / "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
 GO_ENV = {"GOPATH": str(CACHE / "gopath"), "GOCACHE": str(CACHE / "gocache"), "GOFLAGS": "-mod=mod -modcacherw"}
 
@@ -95,15 +98,28 @@ def python():
     once("python", [" ".join(PIP), sys.version], build)
 
 
-def kafkajs():
-    sources = [INTEROP / "kafkajs/package.json", INTEROP / "kafkajs/package-lock.json"]
+def npm(name):
+    """Packages as the lock file of a folder here says, into a folder of the cache."""
+    sources, folder = [INTEROP / name / "package.json", INTEROP / name / "package-lock.json"], CACHE / name
 
     def build():
-        KAFKAJS.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         for source in sources:
-            shutil.copy(source, KAFKAJS)
-        process.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=KAFKAJS, seconds=180)
-    once("kafkajs", sources, build)
+            shutil.copy(source, folder)
+        process.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, seconds=180)
+    once(name, sources, build)
+
+
+def kafkajs():
+    npm("kafkajs")
+
+
+def azurite():
+    npm("azurite")
+
+
+def fake_gcs():
+    once("fake-gcs", [GCS], lambda: process.run(["go", "install", GCS], env=GO_ENV, cwd=CACHE, seconds=900))
 
 
 def go():
@@ -139,7 +155,8 @@ def minio_server():
 
 
 PARTS = {"kcat": kcat, "kafka": kafka, "java": java, "java-old": java_old, "python": python, "kafkajs": kafkajs, "go": go,
-         "rdkafka": rdkafka, "rskafka": rskafka, "minio": minio_server}
+         "rdkafka": rdkafka, "rskafka": rskafka, "minio": minio_server,
+         "azurite": azurite, "fake-gcs": fake_gcs}
 
 
 def install(names):
