@@ -2,7 +2,7 @@
 //!
 //! A life writes, small and large, until the power fails, at some operation on either disk. What was not synced is then lost (or each
 //! sector and file by chance), and the next life must find: everything acknowledged at its offset, nothing twice, no gap.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "../../../metadata/store/tests/disk/mod.rs"]
 mod disk;
