@@ -1,0 +1,5 @@
+//! Rows of consumer groups.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| siltstone_log::fuzz_groups(data));

@@ -1,0 +1,5 @@
+//! Rows of checkpoints and registrations.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| siltstone_log::fuzz_rows(data));
