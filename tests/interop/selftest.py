@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from harness.check import CheckFailed  # noqa: E402
+from harness import load  # noqa: E402
 from scenarios import dumpavail, exactly_once, kill_nine, probe  # noqa: E402
 
 
@@ -40,6 +41,34 @@ class KillNine(unittest.TestCase):
             "another offset": lambda log, lines: lines.__setitem__(0, "0 1 java-0"),
             "an unknown record": lambda log, lines: log.append((0, 2, "java-8")),
             "a record never acknowledged": lambda log, lines: lines.pop(3),
+            "records out of order": swapped,
+        }
+        for name, change in changes.items():
+            with self.subTest(name), self.assertRaises(CheckFailed):
+                self.judge(change)
+
+
+class Load(unittest.TestCase):
+    def judge(self, change):
+        log, lines = good_log()
+        change(log, lines)
+        load.judge(log, {"java": lines}, "a reader")
+
+    def test_good(self):
+        self.judge(lambda log, lines: None)
+        self.judge(lambda log, lines: lines.__setitem__(0, "0 -1 java-0"))
+
+    def test_damaged(self):
+        def swapped(log, lines):
+            log[0], log[4] = (0, 0, "java-4"), (0, 1, "java-0")
+            lines[0], lines[4] = "0 1 java-0", "0 0 java-4"
+        changes = {
+            "a lost record": lambda log, lines: log.pop(),
+            "a record twice": lambda log, lines: log.append((0, 2, "java-0")),
+            "a gap": lambda log, lines: log.__setitem__(7, (3, 2, "java-7")),
+            "another offset": lambda log, lines: lines.__setitem__(0, "0 1 java-0"),
+            "an unknown record": lambda log, lines: log.append((0, 2, "java-8")),
+            "a record that is nowhere": lambda log, lines: lines.__setitem__(0, "0 -1 java-9"),
             "records out of order": swapped,
         }
         for name, change in changes.items():

@@ -50,6 +50,9 @@ pub struct Written {
     pub acknowledged: Vec<Acknowledged>,
 }
 
+/// (partition, offset, checksum) of every batch that was read.
+pub type Found = Vec<(u32, i64, u32)>;
+
 pub struct Life {
     pub number: u64,
     pub seed: u64,
@@ -59,11 +62,7 @@ pub struct Life {
 }
 
 impl Life {
-    pub async fn run(
-        self,
-        store: Arc<RedbStore>,
-        objects: Objects,
-    ) -> Result<(Vec<(u32, i64, u32)>, Written), String> {
+    pub async fn run(self, store: Arc<RedbStore>, objects: Objects) -> Result<(Found, Written), String> {
         let ambient =
             Ambient { clock: Arc::new(Still), chance: Arc::new(Numbers(AtomicU64::new(self.seed))) };
         let foundations = Foundations { store, objects, ambient };
@@ -185,7 +184,7 @@ async fn topic(engine: &Engine) -> Result<TopicRow, String> {
 }
 
 /// (partition, offset, checksum) of every batch that can be read, each from the disks.
-async fn read_all(engine: &Engine, topic: &TopicRow) -> Result<Vec<(u32, i64, u32)>, String> {
+async fn read_all(engine: &Engine, topic: &TopicRow) -> Result<Found, String> {
     let mut found = Vec::new();
     for index in 0..PARTITIONS {
         let partition = PartitionId { topic: topic.id, index };

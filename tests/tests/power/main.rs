@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use disk::{Crash, SimDisk};
-use life::{Acknowledged, Life, Written};
+use life::{Acknowledged, Found, Life, Written};
 use siltstone_objects::Options;
 use siltstone_objects::testing::DiscardingDir;
 use siltstone_store::memory::Chance;
@@ -75,7 +75,7 @@ impl Machine {
 
     /// One life, on a runtime of its own: when that is gone, nothing of the life does anything any more. Gives what was read at its
     /// start, and what was written.
-    fn live(&mut self, number: u64, power_fails: bool) -> Result<(Vec<(u32, i64, u32)>, Written), String> {
+    fn live(&mut self, number: u64, power_fails: bool) -> Result<(Found, Written), String> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let store = RedbStore::open_on(Arc::new(self.disk.clone()), Default::default());
