@@ -128,9 +128,20 @@ impl Groups {
             (!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))),
         );
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
+        // In a task of its own: a client that goes away would leave a commit that may take effect behind its next one.
+        let (groups, group) = (self.clone(), group.to_owned());
+        let done = tokio::spawn(async move { groups.commit_fenced(&group, commit).await });
+        done.await.unwrap_or(Err(GroupError::NotCoordinator))
+    }
+
+    async fn commit_fenced(&self, group: &str, commit: Commit) -> Result<(), GroupError> {
         match self.parts.store.commit(commit).await {
             Ok(_) => Ok(()),
             Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
+            Err(CommitError::Unknown(why)) => {
+                self.fence(group).await;
+                Err(GroupError::Unavailable(why))
+            }
             Err(error) => Err(GroupError::Unavailable(error.to_string())),
         }
     }
@@ -237,7 +248,7 @@ impl Groups {
         partitions: Vec<(String, PartitionId)>,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let names: Vec<String> = partitions.iter().map(|(name, _)| name.clone()).collect();
-        let (hold, subscribed) = self
+        let (mut hold, subscribed) = self
             .with(config, group, false, move |loaded, now| {
                 if !loaded.machine.is_idle() && !loaded.machine.speaks_consumer() {
                     return Err(GroupError::NotEmpty);
@@ -259,7 +270,7 @@ impl Groups {
             results.push(Ok(()));
         }
         if !mutations.is_empty() {
-            self.write(&hold, mutations).await?;
+            self.write(&mut hold, mutations).await?;
         }
         Ok(results)
     }

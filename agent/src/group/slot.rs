@@ -129,14 +129,14 @@ impl Groups {
     /// Makes durable what changed, gives the answers, and sets the timer.
     async fn settle(&self, group: &str, loaded: &mut Loaded) -> Result<(), GroupError> {
         if let Some(deletion) = loaded.delete.take()
-            && self.remove_group(group, &loaded.hold, deletion).await?
+            && self.remove_group(group, &mut loaded.hold, deletion).await?
         {
             loaded.machine = Group::default();
         }
         let changes = loaded.machine.take_changes();
         if !changes.is_empty() {
             let mutations = mutations(group, changes);
-            self.write(&loaded.hold, mutations).await?;
+            self.write(&mut loaded.hold, mutations).await?;
         }
         for answer in loaded.machine.take_answers() {
             match answer {
@@ -159,12 +159,17 @@ impl Groups {
     }
 
     /// Commits what rests on the group's lease; sent again until the outcome is known or patience is over.
-    pub(super) async fn write(&self, hold: &GroupHold, mutations: Vec<Mutation>) -> Result<(), GroupError> {
+    /// After one that is unknown the group is taken anew, so that it can't take effect behind a later one.
+    pub(super) async fn write(
+        &self,
+        hold: &mut GroupHold,
+        mutations: Vec<Mutation>,
+    ) -> Result<(), GroupError> {
         // Inside of the slot's lock: whoever comes meanwhile waits.
         let until = self.started.elapsed() + PATIENCE;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut unknown) = (FIRST_PAUSE, false);
         loop {
-            let why = match self.try_write(hold, mutations.clone()).await {
+            let why = match self.try_write(hold, mutations.clone(), &mut unknown).await {
                 Ok(()) => return Ok(()),
                 Err(GroupError::Unavailable(why)) => why,
                 Err(error) => return Err(error),
@@ -178,22 +183,61 @@ impl Groups {
         }
     }
 
-    async fn try_write(&self, hold: &GroupHold, mutations: Vec<Mutation>) -> Result<(), GroupError> {
+    async fn try_write(
+        &self,
+        hold: &mut GroupHold,
+        mutations: Vec<Mutation>,
+        unknown: &mut bool,
+    ) -> Result<(), GroupError> {
+        if *unknown {
+            *hold = self.take_anew(hold).await?;
+            *unknown = false;
+        }
         let snapshot = self.parts.store.snapshot().await?;
         if !hold.holds(snapshot.as_ref()).await? {
             return Err(GroupError::NotCoordinator);
         }
         let read_version = Some(snapshot.version());
         let commit = Commit { read_version, reads: hold.reads(), mutations, ..Commit::default() };
-        match self.parts.store.commit(commit).await {
+        let done = self.parts.store.commit(commit).await;
+        *unknown = matches!(done, Err(CommitError::Unknown(_)));
+        match done {
             Ok(_) => Ok(()),
             Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
             Err(error) => Err(GroupError::Unavailable(error.to_string())),
         }
     }
 
+    /// Takes a group anew that this agent has: whatever it sent before, and does not know the outcome of, is void from here on.
+    async fn take_anew(&self, hold: &GroupHold) -> Result<GroupHold, GroupError> {
+        match lease::acquire_group(self.parts.store.as_ref(), hold.group(), self.parts.registration).await? {
+            Acquired::Held(hold) => Ok(hold),
+            Acquired::Other(_) | Acquired::Ended => Err(GroupError::NotCoordinator),
+        }
+    }
+
+    /// After a commit of offsets whose outcome is unknown, which went past the slot.
+    pub(super) async fn fence(&self, group: &str) {
+        let (slot, mut inner) = self.enter(group).await;
+        if let Some(loaded) = inner.as_mut() {
+            match self.take_anew(&loaded.hold).await {
+                Ok(hold) => loaded.hold = hold,
+                // Whoever loads it next takes it anew.
+                Err(_) => *inner = None,
+            }
+        }
+        if inner.is_none() {
+            self.leave_slot(&slot);
+        }
+    }
+
     /// Removes a group's rows. Whether it is gone.
-    async fn remove_group(&self, group: &str, hold: &GroupHold, why: Deletion) -> Result<bool, GroupError> {
+    async fn remove_group(
+        &self,
+        group: &str,
+        hold: &mut GroupHold,
+        why: Deletion,
+    ) -> Result<bool, GroupError> {
         if why == Deletion::Asked {
             self.write(hold, deletion(group)).await?;
             return Ok(true);

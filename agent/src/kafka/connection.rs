@@ -83,6 +83,8 @@ pub(super) struct Connection {
     pub(super) limits: ConnectionLimits,
     pub(super) budgets: RequestBudgets,
     turns: Turns,
+    /// Offsets that a client commits one after the other never overtake each other.
+    commits: Turns,
     /// acks=0: what went wrong, to be told by closing.
     failures: mpsc::Sender<String>,
 }
@@ -108,7 +110,8 @@ pub(super) async fn serve(
     let (reader, writer) = stream.into_split();
     let (requests, queue) = mpsc::channel(1);
     let (failures, mut failed) = mpsc::channel(1);
-    let connection = Connection { cx, limits, budgets, turns: Turns::default(), failures };
+    let connection =
+        Connection { cx, limits, budgets, turns: Turns::default(), commits: Turns::single(), failures };
     let in_flight = AtomicUsize::new(0);
     let broker = connection.cx.broker.clone();
     let rules =
@@ -204,7 +207,12 @@ impl Connection {
             }
             request => {
                 let turn = matches!(request, Request::Fetch(_)).then(|| self.turns.next());
-                Ok(Some(Box::pin(work(cx, version, correlation_id, (request, turn), reservation, began))))
+                let order = matches!(request, Request::OffsetCommit(_)).then(|| self.commits.next());
+                let work = work(cx, version, correlation_id, (request, turn), reservation, began);
+                Ok(Some(Box::pin(async move {
+                    let _order = futures::future::OptionFuture::from(order).await;
+                    work.await
+                })))
             }
         }
     }

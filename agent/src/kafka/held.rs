@@ -53,6 +53,11 @@ impl Default for Turns {
 }
 
 impl Turns {
+    /// Turns of which one is given at a time.
+    pub(super) fn single() -> Self {
+        Turns(Arc::new(Semaphore::new(1)))
+    }
+
     /// Resolves once fewer answers are held. Its place in the order is taken here and now, in the order of requests, which is the order
     /// of answers: so no request ever waits for the turn of one that is answered after it.
     pub(super) fn next(&self) -> NextTurn {

@@ -28,6 +28,11 @@ pub enum Acquired {
 }
 
 impl GroupHold {
+    /// The group's id.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
     /// What must be unchanged for the coordinator's writes to count: the owner, its registration, the cluster.
     pub fn reads(&self) -> Vec<KeyRange> {
         vec![
