@@ -11,7 +11,7 @@ use crate::group::{GroupError, Groups};
 /// The first version in which a group that isn't there is an error.
 const NOT_FOUND: i16 = 6;
 /// Everything that may be done to a group: read, delete, describe, describe and alter its configs, as bits of their codes.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
+const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// Not asked for.
 const UNSAID: i32 = i32::MIN;
 

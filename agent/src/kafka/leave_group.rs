@@ -5,7 +5,7 @@ use siltstone_kafka::leave_group::{Request, Response};
 
 use super::context::Context;
 use super::errors;
-use crate::group::Groups;
+use crate::group::{GroupError, Groups};
 
 /// The first version with many members.
 const BATCHED: i16 = 3;
@@ -27,6 +27,8 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
                 |left: Result<(), _>| left.err().map_or(0, |error| errors::classic_group(&error).code());
             left.into_iter().map(code).collect()
         }
+        // Of a group that isn't there nobody is a member.
+        Err(GroupError::Refused(refusal)) => vec![errors::classic_group(&refusal).code(); leavers.len()],
         Err(error) => return Response { error_code: errors::group(&error).code(), ..Response::default() },
     };
     if version < BATCHED {

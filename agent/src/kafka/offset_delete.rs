@@ -28,7 +28,7 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
         response.topics.push(told);
     }
     let config = cx.broker.broker_config();
-    let deleted = match Groups::check_id(&request.group_id) {
+    let deleted = match Groups::check_member_id(&request.group_id) {
         Ok(()) => cx.engine().groups().delete_offsets(&config, &request.group_id, partitions).await,
         Err(error) => Err(error),
     };
