@@ -74,6 +74,8 @@ pub struct Writer {
     uploads: AtomicUsize,
     /// What an upload takes, microseconds, smoothed.
     upload_micros: AtomicU64,
+    /// When producers were answered last, microseconds since the start.
+    answered_micros: Arc<AtomicU64>,
     inline_flushes: Arc<AtomicUsize>,
     uncommitted: Arc<AtomicUsize>,
 }
@@ -112,6 +114,7 @@ impl Writer {
             numbers: AtomicU64::new(0),
             uploads: AtomicUsize::new(0),
             upload_micros: AtomicU64::new(0),
+            answered_micros: Arc::default(),
             inline_flushes: Arc::default(),
             uncommitted: Arc::default(),
         })
@@ -188,7 +191,9 @@ impl Writer {
     pub(crate) fn committer(&self) -> impl Future<Output = ()> + Send + 'static {
         let (news, uncommitted, inline) =
             (self.news.clone(), self.uncommitted.clone(), self.inline_flushes.clone());
+        let (answered, started) = (self.answered_micros.clone(), self.started);
         let done = move |count: usize| {
+            answered.store(micros(started.elapsed()), Ordering::Relaxed);
             uncommitted.fetch_sub(count, Ordering::SeqCst);
             // Inline flushes commit as one group with whatever is ready: all of those under way are done.
             inline.store(0, Ordering::SeqCst);
@@ -250,6 +255,8 @@ impl Writer {
             age: now.duration_since(oldest),
             quiet_for: now.duration_since(last),
             upload_time: Duration::from_micros(self.upload_micros.load(Ordering::Relaxed)),
+            answered_for: clock
+                .saturating_sub(Duration::from_micros(self.answered_micros.load(Ordering::Relaxed))),
             placement: inner.buffer.placement(),
             uploads: self.uploads.load(Ordering::SeqCst),
             inline_flushes: self.inline_flushes.load(Ordering::SeqCst),
@@ -369,7 +376,7 @@ impl Writer {
 
     fn took(&self, upload: Duration) {
         metrics::histogram!("siltstone_produce_upload_seconds").record(upload.as_secs_f64());
-        let now = u64::try_from(upload.as_micros()).unwrap_or(u64::MAX);
+        let now = micros(upload);
         let before = self.upload_micros.load(Ordering::Relaxed);
         // Uploads that end at once may overwrite one another's: it is an estimate.
         self.upload_micros.store(before - before / 4 + now / 4, Ordering::Relaxed);
@@ -379,4 +386,8 @@ impl Writer {
         self.uncommitted.fetch_sub(1, Ordering::SeqCst);
         self.queue.failed(number);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

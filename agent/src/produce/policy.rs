@@ -67,6 +67,8 @@ pub(super) struct View {
     pub(super) quiet_for: Duration,
     /// What an upload takes, as of late.
     pub(super) upload_time: Duration,
+    /// How long ago producers were answered last.
+    pub(super) answered_for: Duration,
     pub(super) placement: Placement,
     pub(super) uploads: usize,
     pub(super) inline_flushes: usize,
@@ -116,11 +118,15 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
     }
     let few = view.uploads < settings.few_uploads && view.put_budget;
     let quiet = settings.quiet.max(view.upload_time / PATIENCE);
-    if few && view.quiet_for >= quiet {
+    // Whoever was just answered sends again at once. Where one upload follows the other, a flush that does not wait for that leaves it to the
+    // next one: half of what producers have under way then always waits for the other half.
+    let one_by_one = settings.few_uploads == 1;
+    let quiet_for = if one_by_one { view.quiet_for.min(view.answered_for) } else { view.quiet_for };
+    if few && quiet_for >= quiet {
         return Choice::Flush { inline: false };
     }
     let until_old = settings.flush_interval - view.age;
-    let wait = if few { until_old.min(quiet - view.quiet_for) } else { until_old };
+    let wait = if few { until_old.min(quiet - quiet_for) } else { until_old };
     Choice::Wait(Some(wait))
 }
 
@@ -169,6 +175,7 @@ mod tests {
             age: Duration::ZERO,
             quiet_for: Duration::ZERO,
             upload_time: Duration::ZERO,
+            answered_for: Duration::MAX,
             placement: Placement::Auto,
             uploads: 0,
             inline_flushes: 0,
@@ -218,6 +225,16 @@ mod tests {
         assert_eq!(choose(&settings, &quiet), Choice::Flush { inline: false });
         let old = View { age: settings.flush_interval, ..view };
         assert_eq!(choose(&settings, &old), Choice::Flush { inline: false });
+    }
+
+    #[test]
+    fn what_waited_for_an_upload_waits_for_those_whom_it_answered_too() {
+        let settings = PolicySettings::cloud();
+        let waited = View { bytes: 1 << 20, quiet_for: Duration::from_millis(90), ..view() };
+        assert_eq!(choose(&settings, &waited), Choice::Flush { inline: false });
+        let answered = View { answered_for: Duration::ZERO, ..waited };
+        assert_eq!(choose(&settings, &answered), Choice::Wait(Some(settings.quiet)));
+        assert_eq!(choose(&PolicySettings::local(), &answered), Choice::Flush { inline: false });
     }
 
     #[test]

@@ -156,9 +156,9 @@ settings! {
         "Flushes up to this size are kept in the metadata store and cost no PUT."
     "inline.bytes_per_second" inline_bytes_per_second: Size, Is("4MiB");
         "Bytes a second that may be flushed so, on average."
-    "buffer.bytes" buffer_bytes: Size, Is("64MiB");
+    "buffer.bytes" buffer_bytes: Size, by_store("32MiB", "64MiB");
         "Bytes of produce requests that may wait to be written. Beyond it producers wait."
-    "cache.bytes" cache_bytes: Size, Is("64MiB");
+    "cache.bytes" cache_bytes: Size, by_store("48MiB", "64MiB");
         "Bytes of segments kept in memory for reading."
     "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."

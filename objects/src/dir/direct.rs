@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 /// Memory for reads comes in multiples of this, so that it can be used again.
 const STEP: usize = 64 << 10;
 /// Memory of reads that are over, kept for others, at most.
-const SPARE: usize = 16 << 20;
+const SPARE: usize = 8 << 20;
 
 /// Bytes whose written part begins at an aligned address.
 struct Aligned {

@@ -16,22 +16,20 @@ use crate::settings::value::Value;
 
 /// Arguments of `reset-offsets`.
 #[derive(Debug, Args)]
-#[group(id = "topics", required = true, multiple = true, args = ["topic", "all_topics"])]
-#[group(id = "goal", required = true, args = ["to", "by_duration"])]
 pub struct ResetArgs {
     /// Id of the group. One that isn't there is made.
     group: String,
     /// A topic, or some of its partitions, as in orders:0,2. May be repeated.
-    #[arg(short, long, value_name = "TOPIC[:PARTITIONS]", value_parser = topic)]
+    #[arg(short, long, value_name = "TOPIC[:PARTITIONS]", value_parser = topic, required_unless_present = "all_topics")]
     topic: Vec<Wanted>,
     /// All topics that the group has committed to.
     #[arg(long)]
     all_topics: bool,
     /// Where to: earliest, latest, an offset, -N (the last N of each partition), a time (2026-01-31T12:00:00Z) or @MILLISECONDS.
-    #[arg(long, value_name = "WHERE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "WHERE", allow_hyphen_values = true, required_unless_present = "by_duration")]
     to: Option<From>,
     /// To what was written since so long ago, as in 2h.
-    #[arg(long, value_name = "DURATION", value_parser = <Duration as Value>::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = <Duration as Value>::parse, conflicts_with = "to")]
     by_duration: Option<Duration>,
     /// Show what would be done, and do nothing.
     #[arg(long)]
