@@ -1,9 +1,9 @@
-//! Reading extents that belong to rows: what the fold no longer holds.
+//! Reading extents and aborted transactions that belong to rows: what the fold no longer holds.
 
-use siltstone_log::{Extent, FormatError, PartitionId, ShardId, decode_extents};
+use siltstone_log::{Aborted, Extent, FormatError, PartitionId, ShardId, decode_aborted, decode_extents};
 use siltstone_store::{KeyRange, RangeLimit, Snapshot, StoreError};
 
-use crate::keys::extent_chunk;
+use crate::keys::{aborted_chunk, extent_chunk};
 
 /// Why extents can't be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -47,6 +47,44 @@ pub async fn chunk_at(
     };
     let after = snapshot.range(&ahead, RangeLimit { entries: 1, ..RangeLimit::default() }).await?;
     after.entries.first().map_or(Ok(Vec::new()), |(_, value)| decode(value, partition, offset))
+}
+
+/// Aborted transactions in chunks that may have records in offsets `from..to`, in the order of their ends.
+///
+/// # Errors
+/// See [`RowsError`].
+pub async fn aborted_between(
+    snapshot: &dyn Snapshot,
+    shard: ShardId,
+    partition: PartitionId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Aborted>, RowsError> {
+    let back = RangeLimit { entries: 1, reverse: true, ..RangeLimit::default() };
+    let before = snapshot.range(&aborted_chunk::between(shard, partition, 0, from), back).await?;
+    let mut found = Vec::new();
+    let mut next = before.entries.into_iter().next();
+    let mut range = KeyRange {
+        begin: KeyRange::key(aborted_chunk::key(shard, partition, from)).end,
+        end: KeyRange::key(aborted_chunk::key(shard, partition, i64::MAX)).end,
+    };
+    loop {
+        if let Some((_, value)) = &next {
+            let error = |error| RowsError::Format { partition, offset: from, error };
+            let chunk = decode_aborted(value).map_err(error)?;
+            found.extend(chunk.iter().filter(|aborted| aborted.touches(from, to)));
+            // Whatever ends later began at or behind this.
+            if chunk.last().is_some_and(|last| last.stable >= to) {
+                return Ok(found);
+            }
+        }
+        let one = RangeLimit { entries: 1, ..RangeLimit::default() };
+        next = snapshot.range(&range, one).await?.entries.into_iter().next();
+        match &next {
+            Some((key, _)) => range.begin = KeyRange::key(key.clone()).end,
+            None => return Ok(found),
+        }
+    }
 }
 
 /// All chunks from the one that holds `offset` on, up to `limit` of them.

@@ -62,7 +62,9 @@ impl Chunks {
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{BlockPlace, Encoding, RegistrationId, SegmentId, SegmentPlace, TopicId};
+    use siltstone_log::{
+        BlockPlace, Encoding, ExtentPlace, RegistrationId, SegmentId, SegmentPlace, TopicId,
+    };
 
     use super::*;
 
@@ -75,7 +77,8 @@ mod tests {
         let block = BlockPlace { start: 0, length: 100, encoding: Encoding::Plain };
         let segment = SegmentPlace { id, inline: false, length: 100 };
         let records = (end - base) as u64;
-        Extent { base, records, bytes_before: 0, segment, block, start: 0, length: 100, max_timestamp: 0 }
+        let place = ExtentPlace::Stored { segment, block, start: 0 };
+        Extent { base, records, bytes_before: 0, place, length: 100, max_timestamp: 0 }
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use siltstone_log::{Encoding, Extent, PartitionId};
+use siltstone_log::{Encoding, EndMarker, Extent, ExtentPlace, PartitionId};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::PartitionState;
 use siltstone_objects::ReadError;
 use siltstone_objects::cache::{Decoding, PageCache, Reading, Rope};
+use siltstone_records::Marker;
 use siltstone_store::Store;
 
 use super::chunks::Chunks;
@@ -187,7 +188,9 @@ impl Reader {
                 Err(reason) => {
                     tracing::error!(partition = ?plan.partition, offset, %reason, "damaged segment");
                     self.chunks.forget(plan.partition);
-                    self.cache.invalidate(extent.segment.id);
+                    if let Some(segment) = extent.segment() {
+                        self.cache.invalidate(segment.id);
+                    }
                     return Err(FetchError::Storage(reason));
                 }
             };
@@ -203,15 +206,19 @@ impl Reader {
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
-        for extent in extents.filter(|extent| !extent.segment.inline) {
-            let from = extent.block.start;
-            let range = match extent.block.encoding {
+        for extent in extents {
+            let ExtentPlace::Stored { segment, block, start } = extent.place else { continue };
+            if segment.inline {
+                continue;
+            }
+            let range = match block.encoding {
                 Encoding::Plain => {
-                    from + u64::from(extent.start)..from + u64::from(extent.start) + u64::from(extent.length)
+                    let from = block.start + u64::from(start);
+                    from..from + u64::from(extent.length)
                 }
-                Encoding::Zstd { .. } => from..from + u64::from(extent.block.length),
+                Encoding::Zstd { .. } => block.start..block.start + u64::from(block.length),
             };
-            if !self.cache.prefetch(extent.segment, range) {
+            if !self.cache.prefetch(segment, range) {
                 break;
             }
         }
@@ -224,15 +231,18 @@ impl Reader {
 
     /// Starts to read the bytes of an extent's batches.
     fn begin(&self, extent: &Extent) -> Begun {
-        let (start, length) = (u64::from(extent.start), u64::from(extent.length));
-        let block = extent.block;
+        let (segment, block, start) = match extent.place {
+            ExtentPlace::Stored { segment, block, start } => (segment, block, u64::from(start)),
+            ExtentPlace::Marker(marker) => return Begun::Made(control_batch(marker, extent.max_timestamp)),
+        };
+        let length = u64::from(extent.length);
         match block.encoding {
             Encoding::Plain => {
                 let from = block.start + start;
-                Begun::Plain(self.cache.begin(extent.segment, from..from + length))
+                Begun::Plain(self.cache.begin(segment, from..from + length))
             }
             Encoding::Zstd { raw_length } => {
-                let (cache, segment) = (self.cache.clone(), extent.segment);
+                let cache = self.cache.clone();
                 let make = move || async move {
                     let stored =
                         cache.read(segment, block.start..block.start + u64::from(block.length)).await?;
@@ -260,13 +270,20 @@ pub(super) struct Plan {
 
 /// An extent's bytes on their way.
 enum Begun {
+    /// A control batch: there is nothing to wait for.
+    Made(Bytes),
     Plain(Reading),
-    Decoding { whole: Decoding, start: usize, end: usize },
+    Decoding {
+        whole: Decoding,
+        start: usize,
+        end: usize,
+    },
 }
 
 impl Begun {
     async fn done(self) -> Result<Rope, ReadError> {
         match self {
+            Begun::Made(batch) => Ok(batch.into()),
             Begun::Plain(reading) => reading.done().await,
             Begun::Decoding { whole, start, end } => {
                 let whole = whole.done().await?;
@@ -276,6 +293,18 @@ impl Begun {
             }
         }
     }
+}
+
+/// The batch that an end of a transaction stands for. Its coordinator's epoch is 0: there is no coordinator that could be late.
+fn control_batch(marker: EndMarker, at: i64) -> Bytes {
+    let EndMarker { producer_id, epoch, commit } = marker;
+    siltstone_records::control_batch(
+        if commit { Marker::Commit } else { Marker::Abort },
+        producer_id,
+        epoch,
+        0,
+        at,
+    )
 }
 
 async fn decompress(stored: Rope, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {

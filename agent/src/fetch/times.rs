@@ -6,7 +6,7 @@ use siltstone_records::{Batch, Scratch};
 
 use super::error::FetchError;
 use super::reader::Reader;
-use super::walk::Walk;
+use super::walk::{self, Walk};
 
 /// Records of a batch may have so many bytes once decompressed; what was produced had at most so many.
 const MAX_DECOMPRESSED: usize = 64 << 20;
@@ -159,7 +159,8 @@ impl Reader {
             }
             let bytes = walk.bytes(&here);
             let damaged = |error: &dyn std::fmt::Display| {
-                FetchError::Storage(format!("object {}: {error}", extent.segment.id.object_name()))
+                let place = extent.segment().map_or_else(|| "a control batch".to_owned(), walk::name);
+                FetchError::Storage(format!("{place}: {error}"))
             };
             let batch = Batch::parse(&bytes).map_err(|error| damaged(&error))?;
             if !look(Look::Batch(batch.max_timestamp)) {

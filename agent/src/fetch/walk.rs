@@ -1,7 +1,7 @@
 //! Finding one's way in an extent's bytes: from batch to batch, setting offsets. Pure.
 
 use bytes::{Bytes, BytesMut};
-use siltstone_log::Extent;
+use siltstone_log::{Extent, ExtentPlace, SegmentPlace};
 use siltstone_objects::cache::Rope;
 use siltstone_records::{HEADER_LEN, Header, MAGIC, patched_prefix};
 
@@ -94,6 +94,12 @@ impl Found {
     }
 }
 
+/// What operators know a segment by.
+pub(super) fn name(segment: SegmentPlace) -> String {
+    let SegmentPlace { id, inline, .. } = segment;
+    if inline { format!("inline segment {id}") } else { format!("object {} {id}", id.object_name()) }
+}
+
 /// Walks the batches of an extent.
 pub(super) struct Walk<'a> {
     extent: &'a Extent,
@@ -181,18 +187,14 @@ impl<'a> Walk<'a> {
     }
 
     fn damage(&self, what: &str) -> String {
-        let Extent { segment, block, start, .. } = self.extent;
+        let offset = self.base;
+        let ExtentPlace::Stored { segment, block, start } = self.extent.place else {
+            return format!("a control batch is damaged: {what} (offset {offset})");
+        };
+        let (from, at) = (block.start, start as usize + self.at);
         format!(
-            "{} {} is damaged: {what} (block at byte {}, batch at byte {} of it, offset {})",
-            if segment.inline {
-                "inline segment".to_owned()
-            } else {
-                format!("object {}", segment.id.object_name())
-            },
-            segment.id,
-            block.start,
-            *start as usize + self.at,
-            self.base
+            "{} is damaged: {what} (block at byte {from}, batch at byte {at} of it, offset {offset})",
+            name(segment)
         )
     }
 }

@@ -30,9 +30,11 @@ fn extent(length: usize, records: u64) -> Extent {
         base: 100,
         records,
         bytes_before: 0,
-        segment: SegmentPlace { id, inline: false, length: 1 << 20 },
-        block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
-        start: 0,
+        place: ExtentPlace::Stored {
+            segment: SegmentPlace { id, inline: false, length: 1 << 20 },
+            block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
+            start: 0,
+        },
         length: length as u32,
         max_timestamp: 0,
     }

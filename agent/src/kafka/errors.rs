@@ -96,6 +96,8 @@ pub(super) fn verdict(verdict: &Verdict) -> Option<ErrorCode> {
         Verdict::OutOfOrder { .. } => Some(ErrorCode::OutOfOrderSequenceNumber),
         Verdict::Fenced { .. } => Some(ErrorCode::InvalidProducerEpoch),
         Verdict::NoPartition => Some(ErrorCode::UnknownTopicOrPartition),
+        // Its writer mostly knows more: this is for one that has forgotten.
+        Verdict::Void => Some(ErrorCode::InvalidTxnState),
     }
 }
 

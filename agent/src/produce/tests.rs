@@ -26,6 +26,7 @@ fn buffered(index: u32, body: &[u8]) -> (Buffered, Ticket) {
         max_timestamp: 5,
         producer: None,
         transactional: false,
+        void: false,
     };
     let split = body.len() / 2;
     let batch = NewBatch {

@@ -26,7 +26,7 @@ use crate::follow::{FollowError, Shard, ShardError};
 use crate::keys::lease::Task;
 use crate::lease::{Held, TaskLease};
 
-pub use rows::EXTENTS_PER_CHUNK;
+pub use rows::PER_CHUNK;
 
 /// When checkpoints happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,26 +4,26 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use siltstone_log::{
-    ChunkRow, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId, decode_extents,
-    encode_extents,
+    Aborted, AbortedRow, ChunkRow, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId,
+    decode_aborted, decode_extents, encode_aborted, encode_extents,
 };
-use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot};
+use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
 use tokio::time::Instant;
 
 use super::{Candidate, CheckpointError, Checkpointer};
 use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
 use crate::follow::row as read_row;
-use crate::keys::{extent_chunk, partition_row, parts};
+use crate::keys::{aborted_chunk, extent_chunk, partition_row, parts};
 use crate::lease::Held;
-use crate::shard::FoldExtent;
+use crate::shard::{FoldAborted, FoldExtent};
 
-/// Extents in a chunk, at most: some 40 kB.
-pub const EXTENTS_PER_CHUNK: usize = 500;
+/// Extents or aborted transactions in a chunk, at most: some 40 kB.
+pub const PER_CHUNK: usize = 500;
 /// A transaction is sent once it has so many bytes; a single partition may exceed it, within the store's limit.
 const COMMIT_BYTES: usize = 700_000;
 /// Extents of one partition that go into one transaction.
-const EXTENTS_PER_COMMIT: usize = 20 * EXTENTS_PER_CHUNK;
+const EXTENTS_PER_COMMIT: usize = 20 * PER_CHUNK;
 /// Partitions whose state is copied out at a time.
 const GROUP: usize = 256;
 
@@ -40,6 +40,7 @@ struct Copied {
     id: PartitionId,
     row: PartitionRow,
     extents: Vec<FoldExtent>,
+    aborted: Vec<FoldAborted>,
 }
 
 /// A transaction being filled.
@@ -49,6 +50,24 @@ struct Batch {
     mutations: Vec<Mutation>,
     bytes: usize,
     done: Vec<PartitionId>,
+}
+
+impl Batch {
+    /// Reads what the transaction replaces.
+    async fn read(&mut self, snapshot: &dyn Snapshot, key: Bytes) -> Result<Option<Bytes>, StoreError> {
+        self.reads.push(KeyRange::key(key.clone()));
+        snapshot.get(&key).await
+    }
+
+    fn set(&mut self, key: Bytes, value: Vec<u8>) {
+        self.bytes += value.len();
+        self.mutations.push(Mutation::Set { key, value: value.into() });
+    }
+}
+
+/// Whether a chunk takes so many more; none need no room.
+fn room(chunk: &ChunkRow, more: usize) -> bool {
+    more > 0 && chunk.extents as usize + more <= PER_CHUNK
 }
 
 impl Checkpointer {
@@ -79,7 +98,8 @@ impl Checkpointer {
             let copy = |id: &PartitionId| {
                 let partition = state.partition(*id)?;
                 let row = PartitionRow { horizon: state.position(), ..partition.row().clone() };
-                Some(Copied { id: *id, row, extents: partition.extents().iter().copied().collect() })
+                let extents = partition.extents().iter().copied().collect();
+                Some(Copied { id: *id, row, extents, aborted: partition.held_aborted().copied().collect() })
             };
             (state.position(), group.iter().filter_map(copy).collect::<Vec<_>>())
         });
@@ -118,7 +138,7 @@ impl Checkpointer {
         copied: Copied,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let Copied { id, mut row, extents } = copied;
+        let Copied { id, mut row, extents, aborted } = copied;
         let old = read_row(snapshot, shard, id, row.horizon).await?;
         let prefix = partition_row::prefix(shard, id);
         batch.reads.push(parts::range(&prefix));
@@ -144,25 +164,19 @@ impl Checkpointer {
             // What comes now follows these, not the old row's last chunk.
             row.last_chunk = None;
         }
-        if let Some(chunk) = row.last_chunk
-            && !new.is_empty()
-            && chunk.extents as usize + new.len() <= EXTENTS_PER_CHUNK
-        {
+        if let Some(chunk) = row.last_chunk.filter(|chunk| room(chunk, new.len())) {
             let key = extent_chunk::key(shard, id, chunk.base);
-            batch.reads.push(KeyRange::key(key.clone()));
-            if let Some(bytes) = snapshot.get(&key).await? {
-                let mut whole =
-                    decode_extents(&bytes).map_err(|error| corrupt(shard, row.horizon, id, error))?;
-                whole.append(&mut new);
-                new = whole;
+            if let Some(bytes) = batch.read(snapshot, key).await? {
+                let whole = decode_extents(&bytes).map_err(|error| corrupt(shard, row.horizon, id, error))?;
+                new.splice(0..0, whole);
             }
         }
-        for chunk in new.chunks(EXTENTS_PER_CHUNK) {
-            let value: Bytes = encode_extents(chunk).into();
-            batch.bytes += value.len();
-            batch.mutations.push(Mutation::Set { key: extent_chunk::key(shard, id, chunk[0].base), value });
-            row.last_chunk = Some(ChunkRow { base: chunk[0].base, extents: chunk.len() as u32 });
+        for chunk in new.chunks(PER_CHUNK) {
+            let base = chunk[0].base;
+            batch.set(extent_chunk::key(shard, id, base), encode_extents(chunk));
+            row.last_chunk = Some(ChunkRow { base, extents: chunk.len() as u32 });
         }
+        self.add_aborted(batch, snapshot, id, &old, &mut row, &aborted).await?;
         if row.log_start > old.log_start {
             self.clear_trimmed(batch, snapshot, id, row.log_start).await?;
         }
@@ -170,6 +184,36 @@ impl Checkpointer {
         batch.bytes += value.len();
         parts::set(&mut batch.mutations, &prefix, &value);
         batch.done.push(id);
+        Ok(())
+    }
+
+    /// Adds the aborted transactions that the old row's chunks don't have.
+    async fn add_aborted(
+        &self,
+        batch: &mut Batch,
+        snapshot: &dyn Snapshot,
+        id: PartitionId,
+        old: &PartitionRow,
+        row: &mut PartitionRow,
+        held: &[FoldAborted],
+    ) -> Result<(), CheckpointError> {
+        let shard = self.shard.id();
+        row.aborted = old.aborted;
+        let news = held.iter().filter(|held| held.position > old.horizon).map(|held| held.aborted);
+        let mut new: Vec<Aborted> = news.collect();
+        let Some(last) = new.last().map(|aborted| aborted.last) else { return Ok(()) };
+        if let Some(chunk) = old.aborted.map(|aborted| aborted.chunk).filter(|chunk| room(chunk, new.len())) {
+            let key = aborted_chunk::key(shard, id, chunk.base);
+            if let Some(bytes) = batch.read(snapshot, key).await? {
+                let whole = decode_aborted(&bytes).map_err(|error| corrupt(shard, row.horizon, id, error))?;
+                new.splice(0..0, whole);
+            }
+        }
+        for some in new.chunks(PER_CHUNK) {
+            let chunk = ChunkRow { base: some[0].last, extents: some.len() as u32 };
+            batch.set(aborted_chunk::key(shard, id, chunk.base), encode_aborted(some));
+            row.aborted = Some(AbortedRow { chunk, last });
+        }
         Ok(())
     }
 
@@ -189,7 +233,7 @@ impl Checkpointer {
             key: extent_chunk::key(shard, id, chunk[0].base),
             value: encode_extents(chunk).into(),
         };
-        let mutations = extents.chunks(EXTENTS_PER_CHUNK).map(set).collect();
+        let mutations = extents.chunks(PER_CHUNK).map(set).collect();
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         self.store.0.commit(commit).await?;
         Ok(())
@@ -204,10 +248,15 @@ impl Checkpointer {
         log_start: i64,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let limit = RangeLimit { entries: 1, reverse: true, ..RangeLimit::default() };
-        let range = extent_chunk::between(shard, id, 0, log_start);
-        if let Some((key, _)) = snapshot.range(&range, limit).await?.entries.pop() {
-            batch.mutations.push(Mutation::ClearRange { range: KeyRange { begin: range.begin, end: key } });
+        let ranges = [extent_chunk::between, aborted_chunk::between];
+        for range in ranges.map(|between| between(shard, id, 0, log_start)) {
+            // The last one may reach beyond.
+            let limit = RangeLimit { entries: 1, reverse: true, ..RangeLimit::default() };
+            if let Some((key, _)) = snapshot.range(&range, limit).await?.entries.pop() {
+                batch
+                    .mutations
+                    .push(Mutation::ClearRange { range: KeyRange { begin: range.begin, end: key } });
+            }
         }
         Ok(())
     }
@@ -225,7 +274,8 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let ranges = [partition_row::of_topic(shard, *topic), extent_chunk::of_topic(shard, *topic)];
+            let families = [partition_row::of_topic, extent_chunk::of_topic, aborted_chunk::of_topic];
+            let ranges = families.map(|of_topic| of_topic(shard, *topic));
             let mutations = ranges.into_iter().map(|range| Mutation::ClearRange { range }).collect();
             let commit = Commit {
                 read_version: Some(snapshot.version()),

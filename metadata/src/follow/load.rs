@@ -148,7 +148,7 @@ fn fold_all(
             }
             _ => {}
         }
-        if matches!(entry, Entry::Append(_) | Entry::Trim { .. }) {
+        if matches!(entry, Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_)) {
             folded.dirty.extend(touched.iter().map(|partition| (*partition, *position)));
         }
         folded.touched.extend(touched);

@@ -2,6 +2,7 @@
 //!
 //! The first byte of a key is its family; numbers are big-endian, so that keys sort as their parts do.
 
+pub mod aborted_chunk;
 pub mod beat;
 pub mod broker_configs;
 pub mod catalog_floor;
@@ -44,6 +45,7 @@ mod family {
     pub(super) const SHARD_VOIDS: u8 = 0x14;
     pub(super) const PARTITION_ROW: u8 = 0x20;
     pub(super) const EXTENT_CHUNK: u8 = 0x21;
+    pub(super) const ABORTED_CHUNK: u8 = 0x22;
     pub(super) const INLINE_SEGMENT: u8 = 0x30;
     pub(super) const SEGMENT_ROW: u8 = 0x31;
     pub(super) const TOPIC_NAME: u8 = 0x40;

@@ -9,10 +9,12 @@
 mod partition;
 mod producer;
 mod state;
+mod transaction;
 
-pub use partition::{FoldExtent, Lookup, PartitionState};
+pub use partition::{FoldAborted, FoldExtent, Lookup, PartitionState};
 pub use producer::Verdict;
-pub use state::{Applied, BlockOutcome, Effect, MAX_LEVEL, MIN_LEVEL, ShardState};
+pub use state::{Applied, BlockOutcome, Effect, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState};
+pub use transaction::MARKER_BYTES;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
-use siltstone_log::{BatchMeta, Block, Expired, Extent, PartitionRow, Position, SegmentPlace, mix64};
+use siltstone_log::{
+    Aborted, BatchMeta, Block, Expired, Extent, ExtentPlace, PartitionRow, Position, SegmentPlace, mix64,
+};
 
 use super::producer::{self, Verdict};
+use super::state::LEVEL_TRANSACTIONS;
 use crate::bugs::{self, Bug};
 
 /// An extent that the fold holds, until the floor has passed it and its row is the place to look.
@@ -16,6 +19,15 @@ pub struct FoldExtent {
     pub position: Position,
     /// The partition's digest behind it.
     pub digest: u64,
+}
+
+/// An aborted transaction that the fold holds, until the floor has passed it and a chunk is the place to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoldAborted {
+    /// What is known of it.
+    pub aborted: Aborted,
+    /// The entry that ended it.
+    pub position: Position,
 }
 
 /// Where an offset is to be found.
@@ -35,9 +47,13 @@ pub enum Lookup {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PartitionState {
     /// Everything but extents; `horizon` is the position up to which entries are folded in.
-    row: PartitionRow,
+    pub(super) row: PartitionRow,
     /// Newer than the floor that the follower knows of, in offset order, without gaps but for trims.
-    extents: VecDeque<FoldExtent>,
+    pub(super) extents: VecDeque<FoldExtent>,
+    /// Newer than that floor, too; in the order of their ends.
+    pub(super) aborted: VecDeque<FoldAborted>,
+    /// The last end of an aborted transaction that is in chunks.
+    pub(super) stored_aborted: Option<i64>,
 }
 
 impl PartitionState {
@@ -49,7 +65,8 @@ impl PartitionState {
             expire(&mut row, expired.before, expired.ids_below);
         }
         row.horizon = row.horizon.max(since);
-        PartitionState { row, extents: VecDeque::new() }
+        let stored_aborted = row.aborted.map(|aborted| aborted.last);
+        PartitionState { row, extents: VecDeque::new(), aborted: VecDeque::new(), stored_aborted }
     }
 
     /// The offset of the next record; also the high watermark: what is folded is durable.
@@ -112,6 +129,10 @@ impl PartitionState {
         while self.extents.front().is_some_and(|held| held.position <= floor) {
             self.extents.pop_front();
         }
+        while let Some(held) = self.aborted.front().filter(|held| held.position <= floor) {
+            self.stored_aborted = Some(held.aborted.last);
+            self.aborted.pop_front();
+        }
         if self.extents.capacity() > 64 && self.extents.len() * 4 < self.extents.capacity() {
             self.extents.shrink_to_fit();
         }
@@ -130,6 +151,7 @@ impl PartitionState {
     pub(super) fn append(
         &mut self,
         position: Position,
+        level: u32,
         at: i64,
         segment: SegmentPlace,
         block: &Block,
@@ -143,6 +165,9 @@ impl PartitionState {
             let base_offset = self.row.next;
             if appended {
                 self.take(batch, base_offset, at);
+                if batch.transactional && level >= LEVEL_TRANSACTIONS {
+                    self.open(batch, base_offset);
+                }
                 self.extend(position, segment, block, start, batch, base_offset, open);
             }
             open = appended;
@@ -160,6 +185,9 @@ impl PartitionState {
 
     /// Why a batch can't be appended.
     fn judge(&self, batch: &BatchMeta) -> Option<Verdict> {
+        if batch.void {
+            return Some(Verdict::Void);
+        }
         let producer = batch.producer.as_ref()?;
         producer::check(&self.row.producers, self.row.forgotten_below, producer, batch.records).err()
     }
@@ -171,10 +199,9 @@ impl PartitionState {
         if let Some(meta) = &batch.producer {
             digest = mix64(digest ^ meta.id as u64);
             digest = mix64(digest ^ (meta.epoch as u64) << 32 ^ meta.first_sequence as u64);
-            let forgotten = producer::remember(&mut self.row.producers, meta, batch.records, base_offset, at);
-            if let Some(id) = forgotten {
-                self.row.forgotten_below = self.row.forgotten_below.max(id.saturating_add(1));
-            }
+            let PartitionRow { producers, open, .. } = &mut self.row;
+            let forgotten = producer::remember(producers, open, meta, batch.records, base_offset, at);
+            self.forgot(forgotten);
         }
         self.row.digest = digest;
         self.row.next = base_offset + i64::from(batch.records);
@@ -205,9 +232,7 @@ impl PartitionState {
             base,
             records: u64::from(batch.records),
             bytes_before: self.row.bytes - u64::from(batch.bytes),
-            segment,
-            block: block.place,
-            start,
+            place: ExtentPlace::Stored { segment, block: block.place, start },
             length: batch.bytes,
             max_timestamp: batch.max_timestamp,
         };
@@ -219,6 +244,9 @@ impl PartitionState {
         while self.extents.front().is_some_and(|held| held.extent.end() <= self.row.log_start) {
             self.extents.pop_front();
         }
+        while self.aborted.front().is_some_and(|held| held.aborted.last < self.row.log_start) {
+            self.aborted.pop_front();
+        }
     }
 
     pub(super) fn expire(&mut self, before: i64, ids_below: i64) {
@@ -227,6 +255,7 @@ impl PartitionState {
 }
 
 fn expire(row: &mut PartitionRow, before: i64, ids_below: i64) {
-    row.producers.retain(|_, producer| producer.last_used >= before);
+    let open = &row.open;
+    row.producers.retain(|id, producer| producer.last_used >= before || open.contains_key(id));
     row.forgotten_below = row.forgotten_below.max(ids_below);
 }

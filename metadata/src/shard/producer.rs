@@ -35,6 +35,8 @@ pub enum Verdict {
     },
     /// Not in the log: there is no such partition (any more).
     NoPartition,
+    /// Not in the log: whoever sent its entry found that its transaction had ended.
+    Void,
 }
 
 /// Sequence numbers wrap from `i32::MAX` to 0.
@@ -72,22 +74,13 @@ fn expect(batch: &ProducerMeta, expected: i32) -> Result<(), Verdict> {
 /// Remembers a batch that was appended. Returns the id of a producer that had to be forgotten for it.
 pub(super) fn remember(
     producers: &mut BTreeMap<i64, ProducerRow>,
+    open: &BTreeMap<i64, i64>,
     batch: &ProducerMeta,
     records: u32,
     base_offset: i64,
     at: i64,
 ) -> Option<i64> {
-    let forgotten = make_room(producers, batch.id);
-    let known = producers.entry(batch.id).or_insert_with(|| ProducerRow {
-        epoch: batch.epoch,
-        last_used: at,
-        batches: Vec::with_capacity(1),
-    });
-    if batch.epoch > known.epoch {
-        known.epoch = batch.epoch;
-        known.batches.clear();
-    }
-    known.last_used = known.last_used.max(at);
+    let (known, forgotten) = seen(producers, open, batch.id, batch.epoch, at);
     let window = SEQUENCE_WINDOW - usize::from(bugs::on(Bug::SequenceWindowShort));
     if known.batches.len() == window {
         known.batches.remove(0);
@@ -96,11 +89,36 @@ pub(super) fn remember(
     forgotten
 }
 
-fn make_room(producers: &mut BTreeMap<i64, ProducerRow>, id: i64) -> Option<i64> {
+/// A producer that has just been heard of with this epoch: a new epoch begins without batches. With it comes the id of a producer that had to be
+/// forgotten.
+pub(super) fn seen<'a>(
+    producers: &'a mut BTreeMap<i64, ProducerRow>,
+    open: &BTreeMap<i64, i64>,
+    id: i64,
+    epoch: i16,
+    at: i64,
+) -> (&'a mut ProducerRow, Option<i64>) {
+    let forgotten = make_room(producers, open, id);
+    let known = producers.entry(id).or_insert_with(|| ProducerRow {
+        epoch,
+        last_used: at,
+        batches: Vec::with_capacity(1),
+    });
+    if epoch > known.epoch {
+        known.epoch = epoch;
+        known.batches.clear();
+    }
+    known.last_used = known.last_used.max(at);
+    (known, forgotten)
+}
+
+/// Who has an open transaction is not forgotten, even if there are too many of them.
+fn make_room(producers: &mut BTreeMap<i64, ProducerRow>, open: &BTreeMap<i64, i64>, id: i64) -> Option<i64> {
     if producers.len() < MAX_PRODUCERS || producers.contains_key(&id) {
         return None;
     }
-    let oldest = producers.iter().min_by_key(|(id, row)| (row.last_used, **id)).map(|(id, _)| *id)?;
+    let idle = producers.iter().filter(|(id, _)| !open.contains_key(id));
+    let oldest = idle.min_by_key(|(id, row)| (row.last_used, **id)).map(|(id, _)| *id)?;
     producers.remove(&oldest);
     Some(oldest)
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use siltstone_log::{
-    Append, Entry, Expired, PartitionId, Position, RegistrationId, ShardHead, ShardId, TopicId, shard_of,
+    Append, Entry, Expired, PartitionId, Position, RegistrationId, ShardHead, ShardId, TopicId, TxnEnd,
+    shard_of,
 };
 
 use super::partition::PartitionState;
@@ -12,9 +13,11 @@ use crate::bugs::{self, Bug};
 
 /// The lowest feature level that this program can fold.
 pub const MIN_LEVEL: u32 = 1;
-/// The highest. 1: the first. 2: producers are forgotten by `Expire` entries.
-pub const MAX_LEVEL: u32 = 2;
+/// The highest. 1: the first. 2: producers are forgotten by `Expire` entries. 3: transactions.
+pub const MAX_LEVEL: u32 = 3;
 const LEVEL_EXPIRE: u32 = 2;
+/// The level from which on there are transactions.
+pub const LEVEL_TRANSACTIONS: u32 = 3;
 
 /// What became of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +147,7 @@ impl ShardState {
             Entry::Deleted { topic } => self.deleted(*topic),
             Entry::Expire { before, ids_below } => self.expire(position, *before, *ids_below),
             Entry::Ended { registration } => self.ended(*registration),
+            Entry::TxnEnd(end) => self.txn_end(position, end),
             Entry::Feature { level } => {
                 self.head.level = self.head.level.max(*level);
                 Applied::other(Vec::new())
@@ -157,6 +161,7 @@ impl ShardState {
             return Applied { effect: Effect::Void, touched: Vec::new() };
         }
         self.head.counters.insert(append.registration, append.counter);
+        let level = self.head.level;
         let mut touched = Vec::with_capacity(append.blocks.len());
         let mut outcomes = Vec::with_capacity(append.blocks.len());
         for block in &append.blocks {
@@ -172,7 +177,7 @@ impl ShardState {
                         || outcomes
                             .iter()
                             .any(|o: &BlockOutcome| o.partition == partition && o.verdicts.is_some());
-                    news.then(|| state.append(position, append.at, append.segment, block))
+                    news.then(|| state.append(position, level, append.at, append.segment, block))
                 })
             };
             outcomes.push(BlockOutcome { partition, verdicts });
@@ -189,6 +194,24 @@ impl ShardState {
             state.trim(offset);
         }
         Applied::other(vec![partition])
+    }
+
+    fn txn_end(&mut self, position: Position, end: &TxnEnd) -> Applied {
+        if self.head.level < LEVEL_TRANSACTIONS {
+            return Applied { effect: Effect::Void, touched: Vec::new() };
+        }
+        let mut touched: Vec<_> = end.partitions.iter().copied().filter(|id| self.exists(*id)).collect();
+        // One named twice ends once.
+        touched.sort_unstable();
+        touched.dedup();
+        for partition in &touched {
+            if let Some(state) = self.partitions.get_mut(partition)
+                && state.enter(position)
+            {
+                state.end(position, end.marker, end.at);
+            }
+        }
+        Applied::other(touched)
     }
 
     fn created(&mut self, topic: TopicId, first: u32, end: u32) -> Applied {

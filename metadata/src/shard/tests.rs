@@ -11,3 +11,4 @@ mod recovery;
 mod registrations;
 mod sequences;
 mod stored;
+mod transactions;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{Entry, Extent, PartitionId, PartitionRow, Position};
+use siltstone_log::{
+    BatchMeta, EndMarker, Entry, Extent, PartitionId, PartitionRow, Position, TxnEnd, decode_aborted,
+};
 use siltstone_store::memory::Faults;
 use siltstone_store::{CommitError, Mutation};
 
 use super::kit::*;
-use crate::checkpoint::{CheckpointError, CheckpointSettings, Checkpointer, EXTENTS_PER_CHUNK};
+use crate::checkpoint::{CheckpointError, CheckpointSettings, Checkpointer, PER_CHUNK};
 use crate::follow::ShardError;
-use crate::keys::{extent_chunk, partition_row, parts, shard_floor, shard_log};
-use crate::rows::{chunk_at, chunks_from};
-use crate::shard::Lookup;
+use crate::keys::{aborted_chunk, extent_chunk, partition_row, parts, shard_floor, shard_log};
+use crate::rows::{aborted_between, chunk_at, chunks_from};
+use crate::shard::{Lookup, MAX_LEVEL};
 
 fn settings() -> CheckpointSettings {
     CheckpointSettings::default()
@@ -95,7 +97,7 @@ async fn chunks_are_filled_up_and_then_followed_by_others() {
     let sizes: Vec<_> =
         chunks.iter().map(|(_, value)| siltstone_log::decode_extents(value).unwrap().len()).collect();
     assert_eq!(sizes, [493, 20, 500, 500, 201]);
-    assert!(sizes.iter().all(|size| *size <= EXTENTS_PER_CHUNK));
+    assert!(sizes.iter().all(|size| *size <= PER_CHUNK));
 }
 
 /// More extents than a transaction takes go ahead of the row; the rest must follow them, not the last chunk of before.
@@ -118,6 +120,60 @@ async fn a_great_many_extents_are_all_found() {
         let chunk = chunk_at(snapshot.as_ref(), SHARD, all[0], offset).await.unwrap();
         assert!(chunk.iter().any(|extent| extent.base == offset), "offset {offset}");
     }
+}
+
+/// Transactions of one record each, aborted: `count` of them, of producers `first` on.
+async fn aborts(cluster: &Cluster, agent: &Agent, partition: PartitionId, first: i64, count: i64) {
+    for producer_id in first..first + count {
+        let batch = BatchMeta { transactional: true, ..of(producer_id, 0, 1) };
+        agent.append(vec![block(partition, 0, &[batch])]).await;
+        let marker = EndMarker { producer_id, epoch: 1, commit: false };
+        let end = Entry::TxnEnd(TxnEnd { marker, at: 7, partitions: vec![partition] });
+        cluster.append_bytes(SHARD, end.encode()).await;
+    }
+    agent.shard.fresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborted_transactions_are_found_in_chunks() {
+    let (cluster, agent, all) = one(1).await;
+    cluster.append_bytes(SHARD, Entry::Feature { level: MAX_LEVEL }.encode()).await;
+    let mut checkpointer = agent.checkpointer(settings());
+    // One that stays open below all others, so that only its end lets the stable offset go on.
+    let open = BatchMeta { transactional: true, ..of(5000, 0, 1) };
+    for (first, count) in [(0, 3), (3, 500), (503, 80)] {
+        aborts(&cluster, &agent, all[0], first, count).await;
+        if first == 0 {
+            agent.append(vec![block(all[0], 0, &[open])]).await;
+        }
+        checkpointer.round().await.unwrap();
+    }
+    complete(&mut checkpointer).await;
+    agent.shard.fresh().await.unwrap();
+    assert_eq!(agent.with(all[0], |p| p.held_aborted().count()), 0);
+    assert!(agent.with(all[0], |p| p.has_stored_aborted(1166)));
+    let chunks = cluster.range(&aborted_chunk::between(SHARD, all[0], 0, i64::MAX)).await;
+    let sizes: Vec<_> = chunks.iter().map(|(_, value)| decode_aborted(value).unwrap().len()).collect();
+    assert_eq!(sizes, [3, 500, 80]);
+    let snapshot = cluster.snapshot();
+    let found = async |from, to| {
+        let all = aborted_between(snapshot.as_ref(), SHARD, all[0], from, to).await.unwrap();
+        all.iter().map(|aborted| (aborted.producer_id, aborted.first, aborted.last)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, 3).await, [(0, 0, 1), (1, 2, 3)]);
+    assert_eq!(found(3, 6).await, [(1, 2, 3), (2, 4, 5)]);
+    assert_eq!(found(7, 9).await, [(3, 7, 8)]);
+    assert_eq!(found(1005, 1010).await.len(), 3);
+    assert_eq!(found(0, i64::MAX).await.len(), 583);
+    assert_eq!(found(1167, i64::MAX).await, []);
+    // Another agent finds what this one does, and so it does behind a trim.
+    let cold = cluster.agent(2).await;
+    assert_eq!(cold.rows(&all).await, agent.rows(&all).await);
+    assert!(cold.with(all[0], |p| p.has_stored_aborted(1166) && p.last_stable() == 6));
+    cluster.append_bytes(SHARD, Entry::Trim { partition: all[0], offset: 1100 }.encode()).await;
+    complete(&mut checkpointer).await;
+    let chunks = cluster.range(&aborted_chunk::between(SHARD, all[0], 0, i64::MAX)).await;
+    assert_eq!(chunks.len(), 1, "what ended before the log start is cleared");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Reading extents from rows.
 
 use siltstone_log::{
-    BlockPlace, Encoding, Extent, PartitionId, RegistrationId, SegmentId, SegmentPlace, TopicId,
+    BlockPlace, Encoding, Extent, ExtentPlace, PartitionId, RegistrationId, SegmentId, SegmentPlace, TopicId,
     encode_extents,
 };
 use siltstone_store::Mutation;
@@ -18,9 +18,11 @@ fn extent(base: i64, records: u64) -> Extent {
         base,
         records,
         bytes_before: 0,
-        segment: SegmentPlace { id: segment, inline: false, length: 10 },
-        block: BlockPlace { start: 0, length: 10, encoding: Encoding::Plain },
-        start: 0,
+        place: ExtentPlace::Stored {
+            segment: SegmentPlace { id: segment, inline: false, length: 10 },
+            block: BlockPlace { start: 0, length: 10, encoding: Encoding::Plain },
+            start: 0,
+        },
         length: 10,
         max_timestamp: 0,
     }

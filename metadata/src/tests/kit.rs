@@ -248,7 +248,8 @@ impl Agent {
         self.shard.load(partitions).await.unwrap();
         let row = |id: &PartitionId| {
             let row = self.with(*id, |partition| partition.row().clone());
-            siltstone_log::PartitionRow { horizon: Position::ZERO, last_chunk: None, ..row }.encode()
+            siltstone_log::PartitionRow { horizon: Position::ZERO, last_chunk: None, aborted: None, ..row }
+                .encode()
         };
         partitions.iter().map(row).collect()
     }
@@ -272,7 +273,7 @@ pub fn id(topic: &TopicRow, index: u32) -> PartitionId {
 }
 
 pub fn plain(records: u32) -> BatchMeta {
-    BatchMeta { bytes: 10, records, max_timestamp: 0, producer: None, transactional: false }
+    BatchMeta { bytes: 10, records, max_timestamp: 0, producer: None, transactional: false, void: false }
 }
 
 pub fn of(producer: i64, first_sequence: i32, records: u32) -> BatchMeta {

@@ -14,18 +14,22 @@
 //! expire 5  := before zigzag | ids below varint
 //! ended 6   := registration 16
 //! feature 7 := level varint
+//! txn end 8 := producer id varint | epoch varint | result u8 (0 abort, 1 commit) | at zigzag | topics: count varint, topic…
+//! topic     := topic 16 | partitions: count varint, partition varint…
 //! ```
 //!
 //! `placement` is 0 for an object, 1 for an inline segment; `encoding` 0 for bytes as they are, 1 for zstd over the block.
-//! `flags`: 1 producer fields follow, 2 transactional. All times are milliseconds of the writer's clock since the Unix epoch.
+//! `flags`: 1 producer fields follow, 2 transactional, 4 void. Kind 8 and flag 4 come with feature level 3. All times are milliseconds of the writer's clock since the Unix epoch.
 
 use crate::codec::{FormatError, Reader, Write};
+use crate::marker::TxnEnd;
 use crate::{PartitionId, RegistrationId, SegmentId, TopicId};
 
 /// The version that is written.
 const VERSION: u8 = 1;
 const FLAG_PRODUCER: u8 = 1;
 const FLAG_TRANSACTIONAL: u8 = 2;
+const FLAG_VOID: u8 = 4;
 /// Fewest bytes of a block and of a batch, for bounding counts.
 const LEAST_BLOCK: usize = 16 + 5;
 const LEAST_BATCH: usize = 4;
@@ -75,6 +79,8 @@ pub enum Entry {
         /// To this.
         level: u32,
     },
+    /// A transaction ends in this shard: each partition gets a control record.
+    TxnEnd(TxnEnd),
 }
 
 /// What a flush puts into one shard.
@@ -160,6 +166,8 @@ pub struct BatchMeta {
     pub producer: Option<ProducerMeta>,
     /// Whether it belongs to a transaction.
     pub transactional: bool,
+    /// Not to be appended: its transaction was found to have ended when its entry was sent, and its bytes were stored already.
+    pub void: bool,
 }
 
 /// Who produced a batch, and which of its batches it is.
@@ -208,6 +216,7 @@ impl Entry {
                 out.u8(7);
                 out.varint(u64::from(*level));
             }
+            Entry::TxnEnd(end) => end.write(&mut out),
         }
         out
     }
@@ -238,6 +247,7 @@ impl Entry {
             },
             6 => Entry::Ended { registration: reader.registration()? },
             7 => Entry::Feature { level: reader.varint_u32("feature level")? },
+            8 => Entry::TxnEnd(TxnEnd::read(&mut reader)?),
             kind => {
                 return Err(FormatError::UnknownVersion {
                     what: "shard-log entry kind",
@@ -351,7 +361,8 @@ impl BlockPlace {
 impl BatchMeta {
     fn write(&self, out: &mut Vec<u8>, at: i64) {
         let flags = if self.producer.is_some() { FLAG_PRODUCER } else { 0 }
-            | if self.transactional { FLAG_TRANSACTIONAL } else { 0 };
+            | if self.transactional { FLAG_TRANSACTIONAL } else { 0 }
+            | if self.void { FLAG_VOID } else { 0 };
         out.u8(flags);
         out.varint(u64::from(self.bytes));
         out.varint(u64::from(self.records));
@@ -365,7 +376,7 @@ impl BatchMeta {
 
     fn read(reader: &mut Reader<'_>, at: i64) -> Result<BatchMeta, FormatError> {
         let flags = reader.u8("batch flags")?;
-        if flags & !(FLAG_PRODUCER | FLAG_TRANSACTIONAL) != 0 {
+        if flags & !(FLAG_PRODUCER | FLAG_TRANSACTIONAL | FLAG_VOID) != 0 {
             return Err(FormatError::UnknownVersion { what: "batch flags", version: u32::from(flags) });
         }
         let bytes = reader.varint_u32("batch bytes")?;
@@ -381,6 +392,7 @@ impl BatchMeta {
             max_timestamp,
             producer,
             transactional: flags & FLAG_TRANSACTIONAL != 0,
+            void: flags & FLAG_VOID != 0,
         })
     }
 }

@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 use crate::{
     CatalogEntry, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
-    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, decode_configs, decode_extents, encode_configs,
-    encode_extents,
+    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, decode_aborted, decode_configs, decode_extents,
+    encode_aborted, encode_configs, encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(
@@ -43,10 +43,11 @@ pub fn fuzz_footer(data: &[u8]) {
     }
 }
 
-/// Partition rows, extent chunks and shard heads.
+/// Partition rows, chunks of extents and of aborted transactions, and shard heads.
 pub fn fuzz_rows(data: &[u8]) {
     stable(data, PartitionRow::decode, PartitionRow::encode);
     stable(data, decode_extents, |extents| encode_extents(extents));
+    stable(data, decode_aborted, |entries| encode_aborted(entries));
     stable(data, ShardHead::decode, ShardHead::encode);
 }
 

@@ -3,22 +3,27 @@
 //! Each format has one module with a byte table, a version, and limits. Decoding never panics and never allocates by a count
 //! that the bytes at hand can't hold. docs/formats holds the same tables for readers.
 
+mod aborted;
 mod catalog;
 mod codec;
 mod entry;
+mod extent;
 #[cfg(feature = "testing")]
 mod fuzz;
 mod group;
 mod head;
 mod ids;
+mod marker;
 mod row;
 mod segment;
 
+pub use aborted::{Aborted, decode_aborted, encode_aborted};
 pub use catalog::{
     CatalogEntry, ClusterRow, Configs, RegistrationRow, TopicRow, decode_configs, encode_configs,
 };
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
+pub use extent::{Extent, ExtentPlace, decode_extents, encode_extents};
 #[cfg(feature = "testing")]
 pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_groups, fuzz_rows};
 pub use group::classic::{ClassicHeadRow, ClassicMemberRow, GroupHeadRow};
@@ -28,7 +33,6 @@ pub use head::{Expired, ShardHead};
 pub use ids::{
     MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,
 };
-pub use row::{
-    ChunkRow, Extent, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow, decode_extents, encode_extents,
-};
+pub use marker::{EndMarker, TxnEnd};
+pub use row::{AbortedRow, ChunkRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};

@@ -1,55 +1,28 @@
-//! Rows: the folded state of one partition, and the extents that belong to it (design, sections 2 and 3).
+//! Rows: the folded state of one partition (design, sections 2 and 3).
 //!
 //! ```text
-//! partition row := version u8 (1) | horizon 12 | log start varint | next varint | bytes varint | digest u64 | forgotten below varint
+//! partition row := version u8 (1 or 2) | horizon 12 | log start varint | next varint | bytes varint | digest u64 | forgotten below varint
 //!                  | last chunk u8 (0 none, 1: base varint, extents varint)
 //!                  | producers: count varint, producer…
 //! producer      := id varint | epoch varint | last use zigzag | batches: count u8 (at most 5), sequence…
 //! sequence      := first varint | records varint | base offset varint
-//! extent chunk  := version u8 (1) | extents: count varint, extent…
-//! extent        := base varint | records varint | bytes before varint | segment registration 16 | number varint | inline u8
-//!                  | segment length varint | place (as in an entry) | start varint | length varint | max timestamp zigzag
+//!                  | from version 2 on: open: count varint, (producer id varint, first offset varint)…
+//!                    | aborted u8 (0 none, 1: chunk base varint, entries varint, last offset varint)
 //! ```
+//!
+//! Version 1 is written as long as there is nothing that only version 2 holds, so that programs of lower feature levels read on.
 
 use std::collections::BTreeMap;
 
 use crate::Position;
 use crate::codec::{FormatError, Reader, Write};
-use crate::entry::{BlockPlace, SegmentPlace, read_i64};
+use crate::entry::read_i64;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const BEFORE_TRANSACTIONS: u8 = 1;
 /// Batches of a producer that are remembered, as Kafka does: a client has at most so many requests in flight.
 pub const SEQUENCE_WINDOW: usize = 5;
 const LEAST_PRODUCER: usize = 4;
-const LEAST_EXTENT: usize = 16 + 12;
-
-/// A run of offsets of one partition, and the bytes that hold it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Its first offset.
-    pub base: i64,
-    /// How many offsets.
-    pub records: u64,
-    /// Bytes of batches that the partition got before this extent, ever; the difference of two extents' values is a size.
-    pub bytes_before: u64,
-    /// The segment.
-    pub segment: SegmentPlace,
-    /// The block in the segment.
-    pub block: BlockPlace,
-    /// First byte of the extent's batches in the (decompressed) block.
-    pub start: u32,
-    /// How many bytes from there.
-    pub length: u32,
-    /// The largest record timestamp, milliseconds since the Unix epoch.
-    pub max_timestamp: i64,
-}
-
-impl Extent {
-    /// The first offset after the extent.
-    pub fn end(&self) -> i64 {
-        self.base + self.records as i64
-    }
-}
 
 /// One of a producer's last batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +46,12 @@ pub struct ProducerRow {
     pub batches: Vec<SequenceRow>,
 }
 
-/// The last chunk of a partition's extent rows: the next checkpoint adds to it while it is small.
+/// The last chunk of a partition's extents (or aborted transactions): the next checkpoint adds to it while it is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRow {
     /// The first offset of its first extent, which is in its key.
     pub base: i64,
-    /// How many extents it holds.
+    /// How many of them it holds.
     pub extents: u32,
 }
 
@@ -101,6 +74,19 @@ pub struct PartitionRow {
     pub last_chunk: Option<ChunkRow>,
     /// By producer id.
     pub producers: BTreeMap<i64, ProducerRow>,
+    /// Open transactions: by producer id, the offset of the first record.
+    pub open: BTreeMap<i64, i64>,
+    /// Aborted transactions that are in chunks, if any are.
+    pub aborted: Option<AbortedRow>,
+}
+
+/// The chunks of a partition's aborted transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbortedRow {
+    /// The last chunk: the control record's offset of its first entry, which is in its key, and how many entries it holds.
+    pub chunk: ChunkRow,
+    /// The control record's offset of the last entry of all.
+    pub last: i64,
 }
 
 impl Default for PartitionRow {
@@ -114,6 +100,8 @@ impl Default for PartitionRow {
             forgotten_below: 0,
             last_chunk: None,
             producers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            aborted: None,
         }
     }
 }
@@ -121,7 +109,8 @@ impl Default for PartitionRow {
 impl PartitionRow {
     /// The row's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let plain = self.open.is_empty() && self.aborted.is_none();
+        let mut out = vec![if plain { BEFORE_TRANSACTIONS } else { VERSION }];
         out.bytes(&self.horizon.0);
         out.varint(self.log_start as u64);
         out.varint(self.next as u64);
@@ -141,7 +130,27 @@ impl PartitionRow {
             out.varint(*id as u64);
             producer.write(&mut out);
         }
+        if !plain {
+            self.write_transactions(&mut out);
+        }
         out
+    }
+
+    fn write_transactions(&self, out: &mut Vec<u8>) {
+        out.varint(self.open.len() as u64);
+        for (id, first) in &self.open {
+            out.varint(*id as u64);
+            out.varint(*first as u64);
+        }
+        match &self.aborted {
+            None => out.u8(0),
+            Some(aborted) => {
+                out.u8(1);
+                out.varint(aborted.chunk.base as u64);
+                out.varint(u64::from(aborted.chunk.extents));
+                out.varint(aborted.last as u64);
+            }
+        }
     }
 
     /// Reads a row.
@@ -150,7 +159,7 @@ impl PartitionRow {
     /// If the bytes are not a row of a version that this program knows.
     pub fn decode(bytes: &[u8]) -> Result<PartitionRow, FormatError> {
         let mut reader = Reader::new(bytes);
-        reader.version("partition row", 1..=VERSION)?;
+        let version = reader.version("partition row", BEFORE_TRANSACTIONS..=VERSION)?;
         let mut horizon = [0; 12];
         horizon.copy_from_slice(reader.take(12, "horizon")?);
         let log_start = read_i64(&mut reader, "log start")?;
@@ -173,6 +182,10 @@ impl PartitionRow {
         for _ in 0..reader.count(LEAST_PRODUCER, "producers")? {
             producers.insert(read_i64(&mut reader, "producer id")?, ProducerRow::read(&mut reader)?);
         }
+        let (open, aborted) = match version {
+            BEFORE_TRANSACTIONS => Default::default(),
+            _ => read_transactions(&mut reader)?,
+        };
         reader.end("partition row")?;
         Ok(PartitionRow {
             horizon: Position(horizon),
@@ -183,8 +196,29 @@ impl PartitionRow {
             forgotten_below,
             last_chunk,
             producers,
+            open,
+            aborted,
         })
     }
+}
+
+type Transactions = (BTreeMap<i64, i64>, Option<AbortedRow>);
+
+fn read_transactions(reader: &mut Reader<'_>) -> Result<Transactions, FormatError> {
+    let mut open = BTreeMap::new();
+    for _ in 0..reader.count(2, "open transactions")? {
+        open.insert(read_i64(reader, "producer id")?, read_i64(reader, "first offset")?);
+    }
+    let aborted = match reader.u8("aborted")? {
+        0 => None,
+        1 => {
+            let base = read_i64(reader, "chunk base")?;
+            let chunk = ChunkRow { base, extents: reader.varint_u32("chunk entries")? };
+            Some(AbortedRow { chunk, last: read_i64(reader, "last aborted")? })
+        }
+        _ => return Err(reader.invalid("aborted")),
+    };
+    Ok((open, aborted))
 }
 
 impl ProducerRow {
@@ -218,68 +252,4 @@ impl ProducerRow {
         }
         Ok(ProducerRow { epoch, last_used, batches })
     }
-}
-
-/// The bytes of a chunk of extents.
-pub fn encode_extents(extents: &[Extent]) -> Vec<u8> {
-    let mut out = vec![VERSION];
-    out.varint(extents.len() as u64);
-    for extent in extents {
-        out.varint(extent.base as u64);
-        out.varint(extent.records);
-        out.varint(extent.bytes_before);
-        out.segment(extent.segment.id);
-        out.u8(u8::from(extent.segment.inline));
-        out.varint(extent.segment.length);
-        extent.block.write(&mut out);
-        out.varint(u64::from(extent.start));
-        out.varint(u64::from(extent.length));
-        out.zigzag(extent.max_timestamp);
-    }
-    out
-}
-
-/// Reads a chunk of extents.
-///
-/// # Errors
-/// If the bytes are not a chunk of a version that this program knows.
-pub fn decode_extents(bytes: &[u8]) -> Result<Vec<Extent>, FormatError> {
-    let mut reader = Reader::new(bytes);
-    reader.version("extent chunk", 1..=VERSION)?;
-    let count = reader.count(LEAST_EXTENT, "extents")?;
-    let extents = (0..count).map(|_| read_extent(&mut reader)).collect::<Result<_, _>>()?;
-    reader.end("extent chunk")?;
-    Ok(extents)
-}
-
-fn read_extent(reader: &mut Reader<'_>) -> Result<Extent, FormatError> {
-    let base = read_i64(reader, "extent base")?;
-    let records = reader.varint("extent records")?;
-    if i64::try_from(records).ok().and_then(|records| base.checked_add(records)).is_none() {
-        return Err(reader.invalid("extent records"));
-    }
-    let bytes_before = reader.varint("bytes before")?;
-    let id = reader.segment()?;
-    let inline = match reader.u8("placement")? {
-        0 => false,
-        1 => true,
-        _ => return Err(reader.invalid("placement")),
-    };
-    let segment = SegmentPlace { id, inline, length: reader.varint("segment length")? };
-    let block = BlockPlace::read(reader)?;
-    let start = reader.varint_u32("extent start")?;
-    let length = reader.varint_u32("extent length")?;
-    if start.checked_add(length).is_none_or(|end| end > block.raw_length()) {
-        return Err(reader.invalid("extent beyond its block"));
-    }
-    Ok(Extent {
-        base,
-        records,
-        bytes_before,
-        segment,
-        block,
-        start,
-        length,
-        max_timestamp: reader.zigzag("timestamp")?,
-    })
 }

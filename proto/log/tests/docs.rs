@@ -22,6 +22,8 @@ fn docs_hold_the_modules_tables() {
         ("entries", "entry"),
         ("segments", "segment"),
         ("rows", "row"),
+        ("rows", "extent"),
+        ("rows", "aborted"),
         ("rows", "head"),
         ("catalog", "catalog"),
         ("groups", "group/consumer"),

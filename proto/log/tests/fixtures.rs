@@ -26,7 +26,14 @@ fn place(start: u64, length: u32) -> BlockPlace {
 fn batch(bytes: u32, records: u32, sequence: Option<i32>) -> BatchMeta {
     let producer =
         sequence.map(|first_sequence| ProducerMeta { id: 4_000_000_000, epoch: 7, first_sequence });
-    BatchMeta { bytes, records, max_timestamp: AT - 5, producer, transactional: sequence.is_some() }
+    BatchMeta {
+        bytes,
+        records,
+        max_timestamp: AT - 5,
+        producer,
+        transactional: sequence.is_some(),
+        void: false,
+    }
 }
 
 fn append() -> Entry {
@@ -88,7 +95,46 @@ fn partition_row() -> PartitionRow {
             (7, producer),
             (1 << 33, ProducerRow { epoch: 0, last_used: -1, batches: vec![] }),
         ]),
+        open: BTreeMap::new(),
+        aborted: None,
     }
+}
+
+fn marker(commit: bool) -> EndMarker {
+    EndMarker { producer_id: 4_000_000_000, epoch: 8, commit }
+}
+
+fn entries_of_transactions() -> Vec<(&'static str, Entry)> {
+    let void = BatchMeta { void: true, ..batch(1000, 10, Some(3)) };
+    let Entry::Append(some) = append() else { unreachable!() };
+    let block = Block { partition: partition(0), place: place(0, 1000), batches: vec![void] };
+    let other = PartitionId { topic: TopicId(7), index: 0 };
+    let ends = [partition(0), partition(300), other];
+    vec![
+        ("v2/entry-append-void", Entry::Append(Append { blocks: vec![block], ..some })),
+        (
+            "v2/entry-txn-end",
+            Entry::TxnEnd(TxnEnd { marker: marker(true), at: AT, partitions: ends.to_vec() }),
+        ),
+    ]
+}
+
+fn partition_row_with_transactions() -> PartitionRow {
+    let aborted = AbortedRow { chunk: ChunkRow { base: 20, extents: 3 }, last: 44 };
+    PartitionRow { open: BTreeMap::from([(7, 40), (1 << 33, 45)]), aborted: Some(aborted), ..partition_row() }
+}
+
+fn extents_with_markers() -> Vec<Extent> {
+    let place = ExtentPlace::Marker(marker(false));
+    let [first, ..] = extents()[..] else { unreachable!() };
+    vec![first, Extent { base: 46, records: 1, bytes_before: 14_345, place, length: 78, max_timestamp: AT }]
+}
+
+fn aborted() -> Vec<Aborted> {
+    vec![
+        Aborted { producer_id: 7, first: 3, last: 20, stable: 9 },
+        Aborted { producer_id: 1 << 33, first: 9, last: 300, stable: 301 },
+    ]
 }
 
 fn extents() -> Vec<Extent> {
@@ -96,9 +142,7 @@ fn extents() -> Vec<Extent> {
         base,
         records: 36,
         bytes_before: 12_345,
-        segment: segment(inline),
-        block: place(4096, 2048),
-        start: 48,
+        place: ExtentPlace::Stored { segment: segment(inline), block: place(4096, 2048), start: 48 },
         length: 2000,
         max_timestamp: AT,
     };
@@ -202,8 +246,16 @@ fn consumer_members() -> Vec<(&'static str, ConsumerMemberRow)> {
     vec![("consumer-member", member), ("consumer-member-classic", classic)]
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+/// Formats of the first version are in a folder of their own; later ones are named with theirs.
+fn path(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let name = format!("{name}.bin");
+    if name.contains('/') { folder.join(name) } else { folder.join("v1").join(name) }
+}
+
+fn files() -> usize {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    ["v1", "v2"].map(|version| std::fs::read_dir(folder.join(version)).unwrap().count()).iter().sum()
 }
 
 /// Every fixture's name, and the bytes that it must have.
@@ -221,11 +273,15 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("cluster-row", cluster_row().encode()));
     all.push(("registration-row", registration_row().encode()));
     all.push(("configs-row", encode_configs(&configs())));
+    all.extend(entries_of_transactions().into_iter().map(|(name, entry)| (name, entry.encode())));
+    all.push(("v2/partition-row", partition_row_with_transactions().encode()));
+    all.push(("v2/extent-chunk", encode_extents(&extents_with_markers())));
+    all.push(("v2/aborted-chunk", encode_aborted(&aborted())));
     all
 }
 
 fn read(name: &str) -> Vec<u8> {
-    std::fs::read(folder().join(format!("{name}.bin"))).unwrap_or_else(|error| panic!("{name}: {error}"))
+    std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Writes the fixtures that are not there yet: `cargo test -p siltstone-log --test fixtures -- --ignored`. Never changes one.
@@ -233,12 +289,12 @@ fn read(name: &str) -> Vec<u8> {
 #[ignore = "writes files; for the author of a new format"]
 fn write_missing() {
     for (name, bytes) in all() {
-        let path = folder().join(format!("{name}.bin"));
+        let path = path(name);
         if !path.exists() {
             std::fs::write(path, bytes).unwrap();
         }
     }
-    assert_eq!(std::fs::read_dir(folder()).unwrap().count(), all().len());
+    assert_eq!(files(), all().len());
 }
 
 #[test]
@@ -246,13 +302,12 @@ fn the_fixtures_are_what_todays_encoder_writes() {
     for (name, bytes) in all() {
         assert_eq!(read(name), bytes, "{name}: the encoder has changed without a new version");
     }
-    let files = std::fs::read_dir(folder()).unwrap().count();
-    assert_eq!(files, all().len(), "a fixture without a test");
+    assert_eq!(files(), all().len(), "a fixture without a test");
 }
 
 #[test]
 fn the_fixtures_open_for_ever() {
-    for (name, entry) in entries() {
+    for (name, entry) in entries().into_iter().chain(entries_of_transactions()) {
         assert_eq!(Entry::decode(&read(name)), Ok(entry), "{name}");
     }
     for (name, entry) in catalog_entries() {
@@ -265,6 +320,9 @@ fn the_fixtures_open_for_ever() {
     assert_eq!(Footer::decode(&read("segment-footer")), Ok(footer()));
     assert_eq!(PartitionRow::decode(&read("partition-row")), Ok(partition_row()));
     assert_eq!(decode_extents(&read("extent-chunk")), Ok(extents()));
+    assert_eq!(PartitionRow::decode(&read("v2/partition-row")), Ok(partition_row_with_transactions()));
+    assert_eq!(decode_extents(&read("v2/extent-chunk")), Ok(extents_with_markers()));
+    assert_eq!(decode_aborted(&read("v2/aborted-chunk")), Ok(aborted()));
     assert_eq!(ShardHead::decode(&read("shard-head")), Ok(head()));
     assert_eq!(TopicRow::decode(&read("topic-row")), Ok(topic_row()));
     assert_eq!(ClusterRow::decode(&read("cluster-row")), Ok(cluster_row()));

@@ -62,6 +62,7 @@ round_trips! {
     footers: footer(), Footer::encode, Footer::decode, fuzz_footer;
     partition_rows: partition_row(), PartitionRow::encode, PartitionRow::decode, fuzz_rows;
     extents: vec(extent(), 0..6), |all: &Vec<Extent>| encode_extents(all), decode_extents, fuzz_rows;
+    aborted_chunks: vec(aborted(), 0..6), |all: &Vec<Aborted>| encode_aborted(all), decode_aborted, fuzz_rows;
     heads: head(), ShardHead::encode, ShardHead::decode, fuzz_rows;
     topics: topic_row(), TopicRow::encode, TopicRow::decode, fuzz_catalog;
     clusters: cluster_row(), ClusterRow::encode, ClusterRow::decode, fuzz_catalog;
@@ -114,6 +115,7 @@ fn counts_that_lie_are_refused() {
             any(consumer_member().prop_map(|value| value.encode()).boxed()),
             any(head().prop_map(|value| value.encode()).boxed()),
             any(vec(extent(), 0..4).prop_map(|value| encode_extents(&value)).boxed()),
+            any(vec(aborted(), 0..4).prop_map(|value| encode_aborted(&value)).boxed()),
             any(catalog_entry().prop_map(|value| value.encode()).boxed()),
         ];
         for bytes in values {
@@ -141,7 +143,14 @@ fn unknown_versions_and_kinds_are_told_apart_from_damage() {
 #[test]
 fn values_that_contradict_themselves_are_refused() {
     let id = SegmentId { registration: RegistrationId(1), number: 1 };
-    let batch = BatchMeta { bytes: 10, records: 1, max_timestamp: 0, producer: None, transactional: false };
+    let batch = BatchMeta {
+        bytes: 10,
+        records: 1,
+        max_timestamp: 0,
+        producer: None,
+        transactional: false,
+        void: false,
+    };
     let entry = |start: u64, length: u32, bytes: u32, records: u32| {
         let place = BlockPlace { start, length, encoding: Encoding::Plain };
         let partition = PartitionId { topic: TopicId(1), index: 0 };

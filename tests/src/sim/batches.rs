@@ -52,6 +52,7 @@ pub(super) fn make(wanted: &Wanted) -> Made {
         max_timestamp: wanted.timestamp + i64::from(wanted.records) - 1,
         producer: wanted.producer,
         transactional: false,
+        void: false,
     };
     let Some(id) = id_of(&bytes) else { unreachable!("a batch has a header") };
     Made { id, bytes, meta, partition: wanted.partition, placement: wanted.placement }

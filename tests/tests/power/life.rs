@@ -266,6 +266,7 @@ impl Lot {
             max_timestamp: NOW,
             producer: None,
             transactional: false,
+            void: false,
         };
         let placement = match self.chance.below(4) {
             0 => Placement::Object,

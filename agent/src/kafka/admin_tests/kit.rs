@@ -120,7 +120,8 @@ pub(super) async fn append(cx: &Context, name: &str, index: u32, records: u32, b
     let topic = cx.engine().catalog().state().topic(name).unwrap().id;
     let partition = PartitionId { topic, index };
     cx.engine().followers().load(&[partition]).await.unwrap();
-    let meta = BatchMeta { bytes, records, max_timestamp: 1, producer: None, transactional: false };
+    let meta =
+        BatchMeta { bytes, records, max_timestamp: 1, producer: None, transactional: false, void: false };
     let body = Bytes::from(vec![7; bytes as usize]);
     let batch = NewBatch {
         partition,

@@ -141,6 +141,7 @@ fn ready(config: &TopicConfig, partition: PartitionId, checked: &Checked, codec:
             first_sequence: producer.base_sequence,
         }),
         transactional: false,
+        void: false,
     };
     let placement = match config.write {
         WriteMode::Auto => Placement::Auto,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use siltstone_log::{
-    ClusterRow, Entry, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId, shard_of,
+    ClusterRow, EndMarker, Entry, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId, shard_of,
 };
 use siltstone_metadata::keys::{
     cluster, partition_row, parts, shard_floor, shard_head, shard_log, shard_voids, topic_id,
@@ -213,6 +213,17 @@ impl Look<'_> {
             }
             Entry::Ended { registration } => format!("ended registration {registration:?}"),
             Entry::Feature { level } => format!("feature level {level}"),
+            Entry::TxnEnd(end) => {
+                let EndMarker { producer_id, epoch, commit } = end.marker;
+                let what = if commit { "commit" } else { "abort" };
+                let at = show_timestamp(end.at);
+                let mut text = format!("{what} of producer {producer_id}, epoch {epoch}, at {at}");
+                for partition in &end.partitions {
+                    let name = self.name(partition.topic).await?;
+                    text.push_str(&format!("\n    {name}/{}", partition.index));
+                }
+                text
+            }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Where the bytes of what was appended lie: extents.
 
+use siltstone_log::ExtentPlace;
+
 use super::kit::*;
 use crate::shard::{FoldExtent, Lookup};
 
@@ -7,7 +9,8 @@ use crate::shard::{FoldExtent, Lookup};
 fn shapes(fold: &Fold) -> Vec<(i64, u64, u64, u32, u32)> {
     let shape = |held: &FoldExtent| {
         let extent = held.extent;
-        (extent.base, extent.records, extent.bytes_before, extent.start, extent.length)
+        let ExtentPlace::Stored { start, .. } = extent.place else { panic!("a marker") };
+        (extent.base, extent.records, extent.bytes_before, start, extent.length)
     };
     fold.partition(P).extents().iter().map(shape).collect()
 }
@@ -57,7 +60,11 @@ fn two_blocks_of_one_entry_for_one_partition_both_count() {
     let all = verdicts(fold.blocks(blocks));
     assert_eq!(all, [vec![appended(0)], vec![appended(0)], vec![appended(1), duplicate(0)]]);
     assert_eq!(shapes(&fold), [(0, 1, 0, 0, 10), (1, 2, 10, 0, 20)]);
-    let starts: Vec<_> = fold.partition(P).extents().iter().map(|held| held.extent.block.start).collect();
+    let start = |held: &FoldExtent| match held.extent.place {
+        ExtentPlace::Stored { block, .. } => block.start,
+        ExtentPlace::Marker(_) => panic!("a marker"),
+    };
+    let starts: Vec<_> = fold.partition(P).extents().iter().map(start).collect();
     assert_eq!(starts, [0, 20]);
 }
 

@@ -3,7 +3,9 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use siltstone_log::{BatchMeta, Block, Entry, PartitionId, Position, RegistrationId, TopicId};
+use siltstone_log::{
+    BatchMeta, Block, EndMarker, Entry, PartitionId, Position, RegistrationId, TopicId, TxnEnd,
+};
 
 use super::kit::{append_of, block, of, plain, position};
 use super::oracle::Oracle;
@@ -26,6 +28,8 @@ struct Batch {
     bytes: u32,
     timestamp: i64,
     producer: Option<(i64, Which)>,
+    transactional: bool,
+    void: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,7 +47,8 @@ enum Step {
     End { agent: usize },
     Grow,
     Recreate,
-    Level,
+    Level { level: u32 },
+    TxnEnd { producer: i64, raise: i16, commit: bool, partitions: Vec<usize>, clock: i64 },
 }
 
 /// One entry of a generated log, and what the oracle says to it.
@@ -70,8 +75,17 @@ fn batch() -> impl Strategy<Value = Batch> {
         1 => Just(Which::OldEpoch),
         1 => (i32::MAX - 6..=i32::MAX).prop_map(|sequence| Which::At { sequence }),
     ];
-    (1..4_u32, 1..50_u32, -5..5_i64, option::weighted(0.8, (0..5_i64, which)))
-        .prop_map(|(records, bytes, timestamp, producer)| Batch { records, bytes, timestamp, producer })
+    let flags = (any::<bool>(), prop_oneof![9 => Just(false), 1 => Just(true)]);
+    (1..4_u32, 1..50_u32, -5..5_i64, option::weighted(0.8, (0..5_i64, which)), flags).prop_map(
+        |(records, bytes, timestamp, producer, (transactional, void))| Batch {
+            records,
+            bytes,
+            timestamp,
+            producer,
+            transactional,
+            void,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -86,7 +100,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize).prop_map(|agent| Step::End { agent }),
         1 => Just(Step::Grow),
         1 => Just(Step::Recreate),
-        1 => Just(Step::Level),
+        1 => (2..4_u32).prop_map(|level| Step::Level { level }),
+        5 => (0..5_i64, 0..2_i16, any::<bool>(), vec(0..7_usize, 1..5), -20..20_i64).prop_map(
+            |(producer, raise, commit, partitions, clock)| Step::TxnEnd { producer, raise, commit, partitions, clock }
+        ),
     ]
 }
 
@@ -167,7 +184,14 @@ impl Writer {
                 self.passing = TopicId(topic.0 + 1);
                 self.put(Entry::Created { topic: self.passing, first: 0, end: 2, at: self.now });
             }
-            Step::Level => self.put(Entry::Feature { level: 2 }),
+            Step::Level { level } => self.put(Entry::Feature { level }),
+            Step::TxnEnd { producer, raise, commit, partitions, clock } => {
+                let partitions: Vec<_> = partitions.into_iter().map(|n| self.partition(n)).collect();
+                let history = self.oracle.partitions.get(&partitions[0]);
+                let epoch = history.map_or(0, |history| history.goes_on(producer).0) + raise;
+                let marker = EndMarker { producer_id: producer, epoch, commit };
+                self.put(Entry::TxnEnd(TxnEnd { marker, at: self.now + clock, partitions }));
+            }
         }
     }
 
@@ -201,7 +225,8 @@ impl Writer {
 
 fn choose(oracle: &Oracle, partition: PartitionId, batch: &Batch, now: i64) -> BatchMeta {
     let max_timestamp = now + batch.timestamp;
-    let shape = BatchMeta { max_timestamp, ..plain(batch.records, batch.bytes) };
+    let (transactional, void) = (batch.transactional, batch.void);
+    let shape = BatchMeta { max_timestamp, transactional, void, ..plain(batch.records, batch.bytes) };
     let Some((id, which)) = &batch.producer else { return shape };
     let history = oracle.partitions.get(&partition);
     let (epoch, next) = history.map_or((0, 0), |history| history.goes_on(*id));

@@ -23,7 +23,7 @@ pub fn position(n: u64) -> Position {
 
 /// A batch without a producer.
 pub fn plain(records: u32, bytes: u32) -> BatchMeta {
-    BatchMeta { bytes, records, max_timestamp: 0, producer: None, transactional: false }
+    BatchMeta { bytes, records, max_timestamp: 0, producer: None, transactional: false, void: false }
 }
 
 /// A batch of producer `id`.

@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use siltstone_log::{BatchMeta, Entry, PartitionId, ProducerMeta, RegistrationId, SEQUENCE_WINDOW, TopicId};
+use siltstone_log::{
+    Aborted, BatchMeta, EndMarker, Entry, PartitionId, ProducerMeta, RegistrationId, SEQUENCE_WINDOW,
+    TopicId, TxnEnd,
+};
 
-use crate::shard::Verdict;
+use crate::shard::{MARKER_BYTES, Verdict};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted {
@@ -17,6 +20,8 @@ pub struct Accepted {
     pub base: i64,
     at: i64,
     forgotten: bool,
+    transactional: bool,
+    marker: Option<EndMarker>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -46,16 +51,40 @@ impl History {
         let remembered = |batch: &&Accepted| batch.producer.is_some_and(|p| p.id == id) && !batch.forgotten;
         let all: Vec<_> = self.accepted.iter().filter(remembered).copied().collect();
         let epoch = all.iter().filter_map(|batch| batch.producer).map(|p| p.epoch).max()?;
-        Some((
-            epoch,
-            all.into_iter().filter(|batch| batch.producer.is_some_and(|p| p.epoch == epoch)).collect(),
-        ))
+        let counts =
+            |batch: &Accepted| batch.marker.is_none() && batch.producer.is_some_and(|p| p.epoch == epoch);
+        Some((epoch, all.into_iter().filter(counts).collect()))
+    }
+
+    /// The first records of open transactions, and what was aborted, in the order of the ends.
+    pub fn transactions(&self) -> (BTreeMap<i64, i64>, Vec<Aborted>) {
+        let mut open = BTreeMap::new();
+        let mut aborted: Vec<Aborted> = Vec::new();
+        for batch in &self.accepted {
+            let id = batch.producer.map_or(-1, |producer| producer.id);
+            match batch.marker {
+                None if batch.transactional => drop(open.entry(id).or_insert(batch.base)),
+                None => {}
+                Some(marker) => {
+                    let first: Option<i64> = open.remove(&id);
+                    let end = batch.base + 1;
+                    let stable = open.values().min().copied().unwrap_or(end);
+                    aborted.extend(first.filter(|_| !marker.commit).map(|first| Aborted {
+                        producer_id: id,
+                        first,
+                        last: batch.base,
+                        stable,
+                    }));
+                }
+            }
+        }
+        (open, aborted)
     }
 
     /// Epoch and sequence with which the producer would go on.
     pub fn goes_on(&self, id: i64) -> (i16, i32) {
         let Some((epoch, batches)) = self.of(id) else { return (0, 0) };
-        let last = batches.last().expect("an epoch has a batch");
+        let Some(last) = batches.last() else { return (epoch, 0) };
         let first = last.producer.expect("of a producer").first_sequence;
         (epoch, ((i64::from(first) + i64::from(last.records)) % (1 << 31)) as i32)
     }
@@ -68,6 +97,9 @@ impl History {
     }
 
     fn judge(&self, batch: &BatchMeta) -> Verdict {
+        if batch.void {
+            return Verdict::Void;
+        }
         let fits = Verdict::Appended { base_offset: self.next() };
         let Some(meta) = batch.producer else { return fits };
         let starts_at = |expected| match meta.first_sequence == expected {
@@ -90,7 +122,22 @@ impl History {
         }
     }
 
-    fn accept(&mut self, batch: &BatchMeta, at: i64) -> Verdict {
+    fn end(&mut self, end: &TxnEnd) {
+        let producer =
+            ProducerMeta { id: end.marker.producer_id, epoch: end.marker.epoch, first_sequence: 0 };
+        self.accepted.push(Accepted {
+            producer: Some(producer),
+            records: 1,
+            bytes: MARKER_BYTES,
+            base: self.next(),
+            at: end.at,
+            forgotten: false,
+            transactional: false,
+            marker: Some(end.marker),
+        });
+    }
+
+    fn accept(&mut self, batch: &BatchMeta, at: i64, level: u32) -> Verdict {
         let verdict = self.judge(batch);
         if let Verdict::Appended { base_offset } = verdict {
             let BatchMeta { producer, records, bytes, .. } = *batch;
@@ -101,12 +148,15 @@ impl History {
                 base: base_offset,
                 at,
                 forgotten: false,
+                transactional: batch.transactional && producer.is_some() && level >= 3,
+                marker: None,
             });
         }
         verdict
     }
 
     fn forget(&mut self, before: i64, ids_below: i64) {
+        let (open, _) = self.transactions();
         let mut last_used: BTreeMap<i64, i64> = BTreeMap::new();
         for batch in self.accepted.iter().filter(|batch| !batch.forgotten) {
             if let Some(meta) = batch.producer {
@@ -115,7 +165,9 @@ impl History {
             }
         }
         for batch in &mut self.accepted {
-            let idle = |meta: ProducerMeta| last_used.get(&meta.id).is_some_and(|last| *last < before);
+            let idle = |meta: ProducerMeta| {
+                !open.contains_key(&meta.id) && last_used.get(&meta.id).is_some_and(|last| *last < before)
+            };
             batch.forgotten |= batch.producer.is_some_and(idle);
         }
         self.ids_below = self.ids_below.max(ids_below);
@@ -136,8 +188,11 @@ impl Oracle {
                     return None;
                 }
                 *counter += 1;
+                let level = self.level;
                 let judge = |block: &siltstone_log::Block| match self.partitions.get_mut(&block.partition) {
-                    Some(history) => block.batches.iter().map(|b| history.accept(b, append.at)).collect(),
+                    Some(history) => {
+                        block.batches.iter().map(|b| history.accept(b, append.at, level)).collect()
+                    }
                     None => vec![Verdict::NoPartition; block.batches.len()],
                 };
                 return Some(append.blocks.iter().map(judge).collect());
@@ -152,6 +207,15 @@ impl Oracle {
             Entry::Expire { before, ids_below } => self.expire(*before, *ids_below),
             Entry::Ended { registration } => drop(self.ended.insert(*registration)),
             Entry::Feature { level } => self.level = self.level.max(*level),
+            Entry::TxnEnd(end) if self.level >= 3 => {
+                let named: BTreeSet<_> = end.partitions.iter().collect();
+                for (id, history) in &mut self.partitions {
+                    if named.contains(id) {
+                        history.end(end);
+                    }
+                }
+            }
+            Entry::TxnEnd(_) => {}
         }
         None
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use siltstone_log::{Entry, Extent, PartitionId, Position};
+use siltstone_log::{Aborted, Entry, Extent, PartitionId, Position};
 
 use super::generated::{Log, log};
 use super::invariants::fold_all;
@@ -85,7 +85,7 @@ impl<'a> Agent<'a> {
     fn apply(&mut self, position: Position, entry: &Entry) {
         let touched = self.state.apply(position, entry).touched;
         match entry {
-            Entry::Append(_) | Entry::Trim { .. } => {
+            Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_) => {
                 self.dirty.extend(touched.into_iter().map(|id| (id, position)));
             }
             Entry::Deleted { .. } => {
@@ -164,6 +164,16 @@ impl<'a> Agent<'a> {
         let all = self.stored.chunk(id).into_iter().chain(held);
         all.filter(|extent| extent.end() > partition.log_start()).collect()
     }
+
+    /// All aborted transactions that a reader of offset `from` and on could find, in chunks and in the fold.
+    fn aborted(&self, id: PartitionId, partition: &PartitionState, from: i64) -> Vec<Aborted> {
+        let stored = if partition.has_stored_aborted(from) { self.stored.aborted(id) } else { Vec::new() };
+        let mut all: Vec<_> = stored.into_iter().filter(|aborted| aborted.touches(from, i64::MAX)).collect();
+        let held = partition.aborted_between(from, i64::MAX);
+        let told = all.last().map_or(-1, |last| last.last);
+        all.extend(held.filter(|aborted| aborted.last > told));
+        all
+    }
 }
 
 proptest! {
@@ -194,6 +204,9 @@ proptest! {
             let extents: Vec<_> = expected.extents().iter().map(|held| held.extent).collect();
             prop_assert_eq!(agent.extents(*id, partition), extents, "{:?}", id);
             prop_assert!(partition.horizon() <= agent.state.position());
+            let aborted: Vec<_> = expected.aborted_between(0, i64::MAX).collect();
+            prop_assert_eq!(agent.aborted(*id, partition, partition.log_start()), aborted, "{:?}", id);
+            prop_assert_eq!(partition.last_stable(), expected.last_stable());
         }
         // And another agent, from what is stored, has what this one has, byte for byte.
         let other = agent.stored.load(&log, agent.state.position(), &all);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use siltstone_log::{
-    Entry, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, decode_extents, encode_extents,
+    Aborted, AbortedRow, ChunkRow, Entry, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId,
+    decode_aborted, decode_extents, encode_aborted, encode_extents,
 };
 
 use super::generated::Log;
@@ -32,7 +33,8 @@ pub fn load_new(state: &mut ShardState) {
 
 /// A row's bytes without what depends on when it was written.
 pub fn bytes_of(partition: &PartitionState) -> Vec<u8> {
-    PartitionRow { horizon: Position::ZERO, last_chunk: None, ..partition.row().clone() }.encode()
+    PartitionRow { horizon: Position::ZERO, last_chunk: None, aborted: None, ..partition.row().clone() }
+        .encode()
 }
 
 /// What a shard's checkpoints have written.
@@ -42,6 +44,7 @@ pub struct Stored {
     head: Option<Vec<u8>>,
     rows: BTreeMap<PartitionId, Vec<u8>>,
     chunks: BTreeMap<PartitionId, Vec<u8>>,
+    aborted: BTreeMap<PartitionId, Vec<u8>>,
 }
 
 /// [`Position`] with a default.
@@ -68,18 +71,28 @@ impl Stored {
         self.chunks.get(&id).map(|bytes| decode_extents(bytes).expect("extents")).unwrap_or_default()
     }
 
+    pub fn aborted(&self, id: PartitionId) -> Vec<Aborted> {
+        self.aborted.get(&id).map(|bytes| decode_aborted(bytes).expect("a chunk")).unwrap_or_default()
+    }
+
     pub fn write_row(&mut self, id: PartitionId, at: Position, partition: &PartitionState) {
         let old = self.horizon(id);
         let mut extents = self.chunk(id);
         let new = partition.extents().iter().filter(|held| held.position > old).map(|held| held.extent);
         extents.extend(new);
         self.chunks.insert(id, encode_extents(&extents));
-        self.rows.insert(id, PartitionRow { horizon: at, ..partition.row().clone() }.encode());
+        let mut aborted = self.aborted(id);
+        aborted.extend(partition.held_aborted().filter(|held| held.position > old).map(|held| held.aborted));
+        let chunk = aborted.first().map(|first| ChunkRow { base: first.last, extents: aborted.len() as u32 });
+        let told = chunk.zip(aborted.last()).map(|(chunk, last)| AbortedRow { chunk, last: last.last });
+        self.aborted.insert(id, encode_aborted(&aborted));
+        self.rows.insert(id, PartitionRow { horizon: at, aborted: told, ..partition.row().clone() }.encode());
     }
 
     pub fn clear(&mut self, id: PartitionId) {
         self.rows.remove(&id);
         self.chunks.remove(&id);
+        self.aborted.remove(&id);
     }
 
     pub fn move_floor(&mut self, floor: Position, head: Vec<u8>) {

@@ -36,13 +36,15 @@ fn producer() -> impl Strategy<Value = ProducerMeta> {
 }
 
 fn batch() -> impl Strategy<Value = BatchMeta> {
-    (0..1_000_000_u32, 1..=i32::MAX as u32, any::<i64>(), option::of(producer()), any::<bool>()).prop_map(
-        |(bytes, records, max_timestamp, producer, transactional)| BatchMeta {
+    let flags = any::<(bool, bool)>();
+    (0..1_000_000_u32, 1..=i32::MAX as u32, any::<i64>(), option::of(producer()), flags).prop_map(
+        |(bytes, records, max_timestamp, producer, (transactional, void))| BatchMeta {
             bytes,
             records,
             max_timestamp,
             producer,
             transactional,
+            void,
         },
     )
 }
@@ -88,7 +90,29 @@ pub fn entry() -> impl Strategy<Value = Entry> {
         1 => (any::<i64>(), offset()).prop_map(|(before, ids_below)| Entry::Expire { before, ids_below }),
         1 => registration().prop_map(|registration| Entry::Ended { registration }),
         1 => any::<u32>().prop_map(|level| Entry::Feature { level }),
+        1 => (marker(), any::<i64>(), vec(partition(), 0..4), 0..3_u32)
+            .prop_map(|(marker, at, some, more)| {
+                // Several of a topic, side by side.
+                let some = some.into_iter().flat_map(|id| {
+                    (0..=more).map(move |add| PartitionId { index: (id.index % MAX_PARTITIONS).saturating_sub(add), ..id })
+                });
+                Entry::TxnEnd(TxnEnd { marker, at, partitions: some.collect() })
+            }),
     ]
+}
+
+fn marker() -> impl Strategy<Value = EndMarker> {
+    let all = (offset(), 0..=i16::MAX, any::<bool>());
+    all.prop_map(|(producer_id, epoch, commit)| EndMarker { producer_id, epoch, commit })
+}
+
+pub fn aborted() -> impl Strategy<Value = Aborted> {
+    (offset(), offset(), offset(), offset()).prop_map(|(producer_id, a, b, stable)| Aborted {
+        producer_id,
+        first: a.min(b),
+        last: a.max(b),
+        stable,
+    })
 }
 
 pub fn footer() -> impl Strategy<Value = Footer> {
@@ -102,7 +126,20 @@ pub fn footer() -> impl Strategy<Value = Footer> {
     )
 }
 
+fn marker_extent() -> impl Strategy<Value = Extent> {
+    (marker(), 0..i64::MAX / 2, any::<u64>(), any::<i64>(), any::<u32>()).prop_map(
+        |(marker, base, bytes_before, max_timestamp, length)| {
+            let place = ExtentPlace::Marker(marker);
+            Extent { base, records: 1, bytes_before, place, length, max_timestamp }
+        },
+    )
+}
+
 pub fn extent() -> impl Strategy<Value = Extent> {
+    prop_oneof![4 => stored_extent(), 1 => marker_extent()]
+}
+
+fn stored_extent() -> impl Strategy<Value = Extent> {
     let ids = (registration(), any::<u64>(), any::<bool>(), any::<u64>());
     let run = (0..i64::MAX / 2, 0..u64::MAX / 4, any::<u64>(), any::<i64>());
     (ids, run, place(), any::<(u32, u32)>()).prop_map(|(ids, run, block, (a, b))| {
@@ -111,7 +148,8 @@ pub fn extent() -> impl Strategy<Value = Extent> {
         let start = a.min(block.raw_length());
         let segment = SegmentPlace { id: SegmentId { registration, number }, inline, length };
         let length = b.min(block.raw_length() - start);
-        Extent { base, records, bytes_before, segment, block, start, length, max_timestamp }
+        let place = ExtentPlace::Stored { segment, block, start };
+        Extent { base, records, bytes_before, place, length, max_timestamp }
     })
 }
 
@@ -125,16 +163,27 @@ fn producer_row() -> impl Strategy<Value = ProducerRow> {
 pub fn partition_row() -> impl Strategy<Value = PartitionRow> {
     let chunk = (offset(), any::<u32>()).prop_map(|(base, extents)| ChunkRow { base, extents });
     let numbers = (offset(), offset(), any::<u64>(), any::<u64>(), offset());
-    (position(), numbers, option::of(chunk), btree_map(offset(), producer_row(), 0..5)).prop_map(
-        |(horizon, (a, b, bytes, digest, forgotten_below), last_chunk, producers)| PartitionRow {
-            horizon,
-            log_start: a.min(b),
-            next: a.max(b),
-            bytes,
-            digest,
-            forgotten_below,
-            last_chunk,
-            producers,
+    let aborted = (offset(), any::<u32>(), offset())
+        .prop_map(|(base, extents, last)| AbortedRow { chunk: ChunkRow { base, extents }, last });
+    let transactions = prop_oneof![
+        Just((Default::default(), None)),
+        (btree_map(offset(), offset(), 0..4), option::of(aborted))
+    ];
+    let producers = btree_map(offset(), producer_row(), 0..5);
+    (position(), numbers, option::of(chunk), producers, transactions).prop_map(
+        |(horizon, (a, b, bytes, digest, forgotten_below), last_chunk, producers, (open, aborted))| {
+            PartitionRow {
+                horizon,
+                log_start: a.min(b),
+                next: a.max(b),
+                bytes,
+                digest,
+                forgotten_below,
+                last_chunk,
+                producers,
+                open,
+                aborted,
+            }
         },
     )
 }

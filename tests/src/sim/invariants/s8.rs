@@ -11,10 +11,9 @@ const NAME: &str = "S8";
 pub(in crate::sim) fn kept(oracle: &Oracle) -> Result<(), Violation> {
     let names: BTreeSet<String> = oracle.bucket.names().into_iter().collect();
     for (id, log) in &oracle.logs {
-        for extent in
-            log.extents.values().filter(|extent| extent.end() > log.log_start && !extent.segment.inline)
-        {
-            let name = extent.segment.id.object_name();
+        for extent in log.extents.values().filter(|extent| extent.end() > log.log_start) {
+            let Some(segment) = extent.segment().filter(|segment| !segment.inline) else { continue };
+            let name = segment.id.object_name();
             if !names.contains(&name) {
                 return fail(NAME, format!("{id:?} at {}: {name} is gone", extent.base));
             }
