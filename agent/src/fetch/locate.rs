@@ -26,8 +26,11 @@ pub(super) enum Located {
 
 /// Extents from `offset` on, of about `bytes` together.
 pub(super) fn in_state(state: &PartitionState, offset: i64, bytes: u64) -> (Bounds, Located) {
-    let bounds =
-        Bounds { log_start: state.log_start(), high_watermark: state.next(), last_stable: state.next() };
+    let bounds = Bounds {
+        log_start: state.log_start(),
+        high_watermark: state.next(),
+        last_stable: state.last_stable(),
+    };
     let located = match state.lookup(offset) {
         Lookup::OutOfRange => Located::OutOfRange,
         Lookup::End => Located::End,

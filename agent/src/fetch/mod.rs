@@ -7,8 +7,10 @@
 //!
 //! Guarantees: whole batches only, in order, the first one holding the offset asked for; bytes are not copied but for small
 //! batches; every batch's CRC is checked against what the producer sent, and damage is an error that names the object, for that range
-//! alone. An offset is judged out of range only from state as fresh as the request (S6).
+//! alone. An offset is judged out of range only from state as fresh as the request (S6). A reader who wants only what is committed gets nothing
+//! from the last stable offset on, and is told of every aborted transaction that has records among what it gets.
 
+mod aborted;
 mod chunks;
 mod error;
 mod locate;

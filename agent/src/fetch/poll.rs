@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_log::PartitionId;
+use siltstone_log::{Aborted, PartitionId};
 use siltstone_metadata::follow::Subscription;
 use siltstone_metadata::shard::PartitionState;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ pub struct FetchPartition {
 pub struct FetchSpec {
     /// In the order in which they are served.
     pub partitions: Vec<FetchPartition>,
+    /// Only records below the last stable offset, and with them which of them were aborted: Kafka's read_committed.
+    pub committed: bool,
     /// Answer once there are so many bytes.
     pub min_bytes: usize,
     /// At most so many bytes in all, but for one batch that is larger.
@@ -49,6 +51,19 @@ pub struct FetchResult {
     pub bytes: usize,
     /// The partition's ends (as far as known, if there was an error).
     pub bounds: Bounds,
+    /// Aborted transactions with records among these, if they were asked for; in the order of their ends.
+    pub aborted: Vec<Aborted>,
+}
+
+impl FetchResult {
+    /// No records: the ends alone, or an error.
+    pub fn empty(partition: PartitionId, bounds: Result<Bounds, FetchError>) -> Self {
+        let (records, bounds) = match bounds {
+            Ok(bounds) => (Ok(Vec::new()), bounds),
+            Err(error) => (Err(error), Bounds::default()),
+        };
+        FetchResult { partition, records, bytes: 0, bounds, aborted: Vec::new() }
+    }
 }
 
 impl Reader {
@@ -93,28 +108,48 @@ impl Reader {
         let mut results = Vec::with_capacity(spec.partitions.len());
         for (wanted, plan) in spec.partitions.iter().zip(plans) {
             let max_bytes = wanted.max_bytes.min(left);
-            let read = match plan {
-                Some(Ok(plan)) => self.finish(plan, left, !any).await,
-                Some(Err(error)) => Err(error),
+            let plan = match plan {
+                Some(plan) => plan,
                 None if any && max_bytes == 0 => {
-                    self.bounds(wanted.partition).await.map(|bounds| Read { bounds, ..Read::default() })
+                    let bounds = self.bounds(wanted.partition).await;
+                    results.push(FetchResult::empty(wanted.partition, bounds));
+                    continue;
                 }
-                None => self.read(wanted.partition, wanted.offset, max_bytes, !any).await,
+                None => self.plan(wanted.partition, wanted.offset, max_bytes, spec.committed).await,
             };
-            results.push(match read {
-                Ok(read) => {
-                    left = left.saturating_sub(read.bytes);
-                    any |= read.bytes > 0;
-                    let Read { pieces, bytes, bounds } = read;
-                    FetchResult { partition: wanted.partition, records: Ok(pieces), bytes, bounds }
-                }
-                Err(error) => {
-                    let bounds = self.bounds(wanted.partition).await.unwrap_or_default();
-                    FetchResult { partition: wanted.partition, records: Err(error), bytes: 0, bounds }
-                }
-            });
+            let result = self.result(spec.committed, wanted, plan, left, !any).await;
+            left = left.saturating_sub(result.bytes);
+            any |= result.bytes > 0;
+            results.push(result);
         }
         results
+    }
+
+    /// What a plan gives.
+    async fn result(
+        &self,
+        committed: bool,
+        wanted: &FetchPartition,
+        plan: Result<Plan, FetchError>,
+        left: usize,
+        at_least_one: bool,
+    ) -> FetchResult {
+        let partition = wanted.partition;
+        let read = async {
+            let Read { pieces, bytes, bounds, end } = self.finish(plan?, left, at_least_one).await?;
+            let aborted = match end {
+                Some(end) if committed => self.aborted(partition, wanted.offset, end).await?,
+                _ => Vec::new(),
+            };
+            Ok(FetchResult { partition, records: Ok(pieces), bytes, bounds, aborted })
+        };
+        match read.await {
+            Ok(result) => result,
+            Err(error) => {
+                let bounds = self.bounds(partition).await.unwrap_or_default();
+                FetchResult { records: Err(error), ..FetchResult::empty(partition, Ok(bounds)) }
+            }
+        }
     }
 
     /// Begins to read of all partitions that there will be room for, so that none waits for the bytes of those before it. What there is
@@ -123,7 +158,10 @@ impl Reader {
     async fn plans(&self, spec: &FetchSpec) -> Vec<Option<Result<Plan, FetchError>>> {
         let mut ready = 0;
         for wanted in &spec.partitions {
-            let behind = |state: &PartitionState| state.next() > wanted.offset;
+            let behind = |state: &PartitionState| {
+                let end = if spec.committed { state.last_stable() } else { state.next() };
+                end > wanted.offset
+            };
             ready += usize::from(self.state(wanted.partition, behind).await.unwrap_or(false));
         }
         let mut left = spec.max_bytes;
@@ -135,7 +173,7 @@ impl Reader {
                 continue;
             }
             let max_bytes = wanted.max_bytes.min(left).min(share);
-            let plan = self.plan(wanted.partition, wanted.offset, max_bytes).await;
+            let plan = self.plan(wanted.partition, wanted.offset, max_bytes, spec.committed).await;
             left = left.saturating_sub(plan.as_ref().map_or(0, |plan| plan.bytes.min(max_bytes)));
             plans.push(Some(plan));
         }

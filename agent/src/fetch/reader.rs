@@ -34,6 +34,8 @@ pub(super) struct Read {
     pub(super) pieces: Vec<Bytes>,
     pub(super) bytes: usize,
     pub(super) bounds: Bounds,
+    /// The first offset behind the records, if there are any.
+    pub(super) end: Option<i64>,
 }
 
 /// The read path. A cheap clone.
@@ -102,25 +104,14 @@ impl Reader {
         self.state(partition, |state| locate::in_state(state, i64::MAX, 0).0).await
     }
 
-    /// Batches from the one that holds `offset` on, up to `max_bytes`; the first one also beyond, if `at_least_one`. Nothing at the end of
-    /// the log.
-    pub(super) async fn read(
-        &self,
-        partition: PartitionId,
-        offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Read, FetchError> {
-        let plan = self.plan(partition, offset, max_bytes).await?;
-        self.finish(plan, max_bytes, at_least_one).await
-    }
-
-    /// Finds what to read, and begins to.
+    /// Finds what to read, and begins to: batches from the one that holds `offset` on, up to `max_bytes`. Nothing at the end of the log, which
+    /// is the last stable offset if only what is `committed` is wanted.
     pub(super) async fn plan(
         &self,
         partition: PartitionId,
         offset: i64,
         max_bytes: usize,
+        committed: bool,
     ) -> Result<Plan, FetchError> {
         // As much again is read ahead, should all of this be wanted.
         let look = |state: &PartitionState| locate::in_state(state, offset, 2 * max_bytes as u64);
@@ -147,11 +138,13 @@ impl Reader {
             offset,
             max_bytes,
             bounds,
+            end: if committed { bounds.last_stable } else { bounds.high_watermark },
             begun: VecDeque::new(),
             ahead: VecDeque::new(),
             bytes: 0,
         };
-        for extent in extents {
+        let end = plan.end;
+        for extent in extents.into_iter().filter(|extent| extent.base < end) {
             if plan.begun.is_empty() || plan.bytes < max_bytes {
                 plan.bytes += extent.length as usize;
                 plan.begun.push_back((extent, self.begin(&extent)));
@@ -162,14 +155,16 @@ impl Reader {
         Ok(plan)
     }
 
-    /// Waits for what a plan began, and takes of it what fits; no more than `left` bytes, if there is less room by now.
+    /// Waits for what a plan began, and takes of it what fits; no more than `left` bytes, if there is less room by now, but for one batch
+    /// that is larger, if `at_least_one`.
     pub(super) async fn finish(
         &self,
         mut plan: Plan,
         left: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
-        let (offset, bounds, max_bytes) = (plan.offset, plan.bounds, plan.max_bytes.min(left));
+        let (bounds, max_bytes) = (plan.bounds, plan.max_bytes.min(left));
+        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one };
         let mut pieces = Pieces::default();
         while let Some((extent, begun)) = plan.begun.pop_front() {
             let before = pieces.bytes;
@@ -182,10 +177,11 @@ impl Reader {
                     return Err(error.into());
                 }
             };
-            let full = match take(&extent, &rope, offset, max_bytes, at_least_one, &mut pieces) {
+            let full = match take(&extent, &rope, &part, &mut pieces) {
                 Ok(full) => full,
                 Err(_) if before > 0 => break,
                 Err(reason) => {
+                    let offset = part.offset;
                     tracing::error!(partition = ?plan.partition, offset, %reason, "damaged segment");
                     self.chunks.forget(plan.partition);
                     if let Some(segment) = extent.segment() {
@@ -202,7 +198,7 @@ impl Reader {
             }
         }
         pieces.flush();
-        Ok(Read { pieces: pieces.pieces, bytes: pieces.bytes, bounds })
+        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, pieces: pieces.pieces })
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
@@ -261,6 +257,8 @@ pub(super) struct Plan {
     offset: i64,
     max_bytes: usize,
     bounds: Bounds,
+    /// Batches from here on are not wanted.
+    end: i64,
     begun: VecDeque<(Extent, Begun)>,
     /// Extents behind those.
     ahead: VecDeque<Extent>,
@@ -318,22 +316,28 @@ async fn decompress(stored: Rope, raw_length: u32, name: &str) -> Result<Bytes, 
     Ok(raw.into())
 }
 
-/// Takes the batches of an extent from `offset` on. Whether there is no room for more.
-fn take(
-    extent: &Extent,
-    rope: &Rope,
+/// Which batches are wanted.
+struct Part {
+    /// From the one that holds this offset on.
     offset: i64,
+    /// Before this one.
+    end: i64,
     max_bytes: usize,
     at_least_one: bool,
-    pieces: &mut Pieces,
-) -> Result<bool, String> {
+}
+
+/// Takes the batches of an extent that are wanted. Whether there is no room for more.
+fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Pieces) -> Result<bool, String> {
     let mut walk = Walk::new(extent, rope);
     while let Some(found) = walk.next()? {
-        if found.end() <= offset {
+        if found.end() <= part.offset {
             continue;
         }
-        let first = pieces.bytes == 0 && at_least_one;
-        if !first && pieces.bytes + found.length > max_bytes {
+        if found.base >= part.end {
+            return Ok(false);
+        }
+        let first = pieces.bytes == 0 && part.at_least_one;
+        if !first && pieces.bytes + found.length > part.max_bytes {
             return Ok(true);
         }
         walk.check(&found)?;

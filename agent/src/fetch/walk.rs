@@ -19,6 +19,8 @@ const LEADER_EPOCH: i32 = 0;
 pub(super) struct Pieces {
     pub(super) pieces: Vec<Bytes>,
     pub(super) bytes: usize,
+    /// The first offset behind what was taken.
+    pub(super) end: Option<i64>,
     copied: BytesMut,
 }
 
@@ -170,6 +172,7 @@ impl<'a> Walk<'a> {
     /// Adds a batch to `pieces` with its offsets set.
     pub(super) fn take(&self, found: &Found, pieces: &mut Pieces) {
         pieces.copy(&patched_prefix(&found.header, found.base, LEADER_EPOCH));
+        pieces.end = Some(found.end());
         let small = found.length < COPY_BELOW;
         let mut cursor = found.start.skip(self.rope.pieces(), PATCHED);
         cursor.advance(self.rope.pieces(), found.length - PATCHED, |piece, range| {

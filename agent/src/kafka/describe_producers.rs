@@ -43,12 +43,14 @@ async fn producers(cx: &Context, id: PartitionId) -> Result<Vec<ActiveProducer>,
     let failed = |error| errors::shard(&error);
     shard.load(&[id]).await.map_err(failed)?;
     shard.fresh().await.map_err(failed)?;
-    let list =
-        |state: &PartitionState| state.row().producers.iter().map(|(id, row)| active(*id, row)).collect();
+    let list = |state: &PartitionState| {
+        let row = state.row();
+        row.producers.iter().map(|(id, producer)| active(*id, producer, row.open.get(id))).collect()
+    };
     shard.partition(id, list).map_err(failed)
 }
 
-fn active(producer_id: i64, row: &ProducerRow) -> ActiveProducer {
+fn active(producer_id: i64, row: &ProducerRow, open: Option<&i64>) -> ActiveProducer {
     let last = row.batches.last().map(|batch| {
         let last = i64::from(batch.first) + i64::from(batch.records) - 1;
         (last % (i64::from(i32::MAX) + 1)) as i32
@@ -59,6 +61,6 @@ fn active(producer_id: i64, row: &ProducerRow) -> ActiveProducer {
         last_sequence: last.unwrap_or(-1),
         last_timestamp: row.last_used,
         coordinator_epoch: -1,
-        current_txn_start_offset: -1,
+        current_txn_start_offset: open.copied().unwrap_or(-1),
     }
 }

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_kafka::fetch::response::{Partition, Topic};
+use siltstone_kafka::fetch::response::{AbortedTransaction, Partition, Topic};
 use siltstone_kafka::fetch::{Request, Response};
 use siltstone_kafka::{ErrorCode, Records};
-use siltstone_log::{PartitionId, TopicId};
+use siltstone_log::{Aborted, PartitionId, TopicId};
 use siltstone_metadata::follow::Subscription;
 use tokio::time::Instant;
 
@@ -50,6 +50,7 @@ struct Item {
 struct Found {
     bounds: Bounds,
     records: Vec<Bytes>,
+    aborted: Vec<Aborted>,
 }
 
 /// Answers a fetch; with the memory that the answer holds.
@@ -133,7 +134,8 @@ async fn read(
     let positive = |n: i32| usize::try_from(n).unwrap_or(0);
     let asked = positive(request.max_bytes).min(cx.broker.broker_config().fetch_max_bytes as usize);
     let deadline = Instant::now() + Duration::from_millis(positive(request.max_wait_ms) as u64);
-    let mut spec = FetchSpec { partitions, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
+    let committed = request.isolation_level == READ_COMMITTED;
+    let mut spec = FetchSpec { partitions, committed, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
     let mut subscription: Option<Subscription> = None;
     let page = cx.engine().settings().page_bytes as usize;
     let turn = turn.await;
@@ -181,11 +183,7 @@ async fn without_records(cx: &Context, spec: &FetchSpec) -> Vec<FetchResult> {
     let mut results = Vec::with_capacity(spec.partitions.len());
     for FetchPartition { partition, .. } in &spec.partitions {
         let bounds = cx.engine().reader().bounds(*partition).await;
-        let (records, bounds) = match bounds {
-            Ok(bounds) => (Ok(Vec::new()), bounds),
-            Err(error) => (Err(error), Bounds::default()),
-        };
-        results.push(FetchResult { partition: *partition, records, bytes: 0, bounds });
+        results.push(FetchResult::empty(*partition, bounds));
     }
     results
 }
@@ -252,7 +250,7 @@ fn news(found: &Result<Found, ErrorCode>) -> Option<Told> {
 
 fn found(result: FetchResult) -> Result<Found, ErrorCode> {
     match result.records {
-        Ok(records) => Ok(Found { bounds: result.bounds, records }),
+        Ok(records) => Ok(Found { bounds: result.bounds, records, aborted: result.aborted }),
         Err(error) => {
             tracing::debug!(partition = ?result.partition, %error, "fetch failed");
             Err(errors::fetch(&error))
@@ -262,13 +260,13 @@ fn found(result: FetchResult) -> Result<Found, ErrorCode> {
 
 fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCode>) -> Partition {
     match found {
-        Ok(Found { bounds, records }) => Partition {
+        Ok(Found { bounds, records, aborted }) => Partition {
             partition_index,
             high_watermark: bounds.high_watermark,
             last_stable_offset: bounds.last_stable,
             log_start_offset: bounds.log_start,
             // Null for those who don't ask which transactions were aborted, as in Kafka.
-            aborted_transactions: committed.then(Vec::new),
+            aborted_transactions: committed.then(|| aborted.iter().map(told).collect()),
             records: Some(records.into_iter().collect()),
             ..Partition::default()
         },
@@ -282,6 +280,10 @@ fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCo
             ..Partition::default()
         },
     }
+}
+
+fn told(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction { producer_id: aborted.producer_id, first_offset: aborted.first }
 }
 
 /// Adds a partition to the last topic, if it is that one's, else to a new one.

@@ -186,7 +186,13 @@ mod tests {
             })
             .collect();
         let partition = PartitionId { topic: TopicId(1), index: 0 };
-        FetchResult { partition, records: Ok(records), bytes: pages * length, bounds: Bounds::default() }
+        FetchResult {
+            partition,
+            records: Ok(records),
+            bytes: pages * length,
+            bounds: Bounds::default(),
+            aborted: Vec::new(),
+        }
     }
 
     fn text(result: &FetchResult) -> Vec<u8> {

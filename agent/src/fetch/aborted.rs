@@ -1,0 +1,33 @@
+//! Which transactions that a reader comes across were aborted.
+
+use siltstone_log::{Aborted, PartitionId};
+use siltstone_metadata::rows;
+use siltstone_metadata::shard::PartitionState;
+
+use super::error::FetchError;
+use super::reader::Reader;
+
+impl Reader {
+    /// Aborted transactions with records in offsets `from..to`, all of them below the last stable offset; in the order of their ends.
+    pub(super) async fn aborted(
+        &self,
+        partition: PartitionId,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Aborted>, FetchError> {
+        let look = |state: &PartitionState| {
+            (state.aborted_between(from, to).collect::<Vec<_>>(), state.has_stored_aborted(from))
+        };
+        let (held, stored) = self.state(partition, look).await?;
+        if !stored {
+            return Ok(held);
+        }
+        // Read behind the state: what the fold has let go of since is in chunks by now.
+        let snapshot = self.store.snapshot().await?;
+        let shard = self.followers.of(partition).id();
+        let mut all = rows::aborted_between(snapshot.as_ref(), shard, partition, from, to).await?;
+        let told = all.last().map_or(-1, |last| last.last);
+        all.extend(held.into_iter().filter(|aborted| aborted.last > told));
+        Ok(all)
+    }
+}
