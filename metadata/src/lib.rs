@@ -14,6 +14,7 @@ pub mod lease;
 pub mod level;
 pub mod rows;
 pub mod shard;
+pub mod transaction;
 pub mod trim;
 
 #[cfg(test)]

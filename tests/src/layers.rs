@@ -38,6 +38,7 @@ const PURE: &[&str] = &[
     "metadata/configs/src/",
     "metadata/src/keys/mod.rs",
     "metadata/src/shard/",
+    "metadata/src/transaction/",
     "metadata/src/group/",
     "metadata/src/lease/observe.rs",
     "agent/src/produce/policy.rs",

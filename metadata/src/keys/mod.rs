@@ -29,6 +29,9 @@ pub mod shard_tick;
 pub mod shard_voids;
 pub mod topic_id;
 pub mod topic_name;
+pub mod txn;
+pub mod txn_group;
+pub mod txn_partition;
 
 use bytes::Bytes;
 use siltstone_log::{PartitionId, RegistrationId, ShardId};
@@ -62,6 +65,9 @@ mod family {
     pub(super) const GROUP_MEMBER: u8 = 0x62;
     pub(super) const GROUP_OFFSET: u8 = 0x63;
     pub(super) const GROUP_PENDING: u8 = 0x64;
+    pub(super) const TXN: u8 = 0x70;
+    pub(super) const TXN_PARTITION: u8 = 0x72;
+    pub(super) const TXN_GROUP: u8 = 0x73;
 }
 
 /// Puts a key together.

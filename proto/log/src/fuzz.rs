@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 use crate::{
     CatalogEntry, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
-    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, decode_aborted, decode_configs, decode_extents,
-    encode_aborted, encode_configs, encode_extents,
+    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs,
+    decode_extents, encode_aborted, encode_configs, encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(
@@ -64,4 +64,9 @@ pub fn fuzz_catalog(data: &[u8]) {
 pub fn fuzz_groups(data: &[u8]) {
     stable(data, ConsumerHeadRow::decode, ConsumerHeadRow::encode);
     stable(data, ConsumerMemberRow::decode, ConsumerMemberRow::encode);
+}
+
+/// Rows of transactional ids.
+pub fn fuzz_transactions(data: &[u8]) {
+    stable(data, TxnRow::decode, TxnRow::encode);
 }

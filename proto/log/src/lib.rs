@@ -16,6 +16,7 @@ mod ids;
 mod marker;
 mod row;
 mod segment;
+mod txn;
 
 pub use aborted::{Aborted, decode_aborted, encode_aborted};
 pub use catalog::{
@@ -25,7 +26,7 @@ pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
 pub use extent::{Extent, ExtentPlace, decode_extents, encode_extents};
 #[cfg(feature = "testing")]
-pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_groups, fuzz_rows};
+pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_groups, fuzz_rows, fuzz_transactions};
 pub use group::classic::{ClassicHeadRow, ClassicMemberRow, GroupHeadRow};
 pub use group::consumer::{ClassicPart, ConsumerHeadRow, ConsumerMemberRow, ConsumerMemberState, Partitions};
 pub use group::offset::OffsetRow;
@@ -36,3 +37,4 @@ pub use ids::{
 pub use marker::{EndMarker, TxnEnd};
 pub use row::{AbortedRow, ChunkRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};
+pub use txn::{TxnRow, TxnState};

@@ -27,6 +27,7 @@ fn docs_hold_the_modules_tables() {
         ("rows", "head"),
         ("catalog", "catalog"),
         ("groups", "group/consumer"),
+        ("transactions", "txn"),
     ];
     for (page, module) in pages {
         let table = table(module);

@@ -163,6 +163,34 @@ fn configs() -> Configs {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+fn txn_row() -> TxnRow {
+    TxnRow {
+        producer_id: 1 << 33,
+        epoch: 7,
+        last_epoch: 6,
+        previous_producer_id: 4_000,
+        timeout_ms: 60_000,
+        state: TxnState::Ongoing,
+        implicit: true,
+        started: AT,
+        updated: AT + 1,
+    }
+}
+
+fn new_txn_row() -> TxnRow {
+    TxnRow {
+        producer_id: 0,
+        epoch: 0,
+        last_epoch: -1,
+        previous_producer_id: -1,
+        timeout_ms: i32::MAX,
+        state: TxnState::Empty,
+        implicit: false,
+        started: -1,
+        updated: AT,
+    }
+}
+
 fn topic_row() -> TopicRow {
     TopicRow {
         name: "orders.v1".to_owned(),
@@ -269,6 +297,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("partition-row", partition_row().encode()));
     all.push(("extent-chunk", encode_extents(&extents())));
     all.push(("shard-head", head().encode()));
+    all.push(("transaction", txn_row().encode()));
+    all.push(("transaction-new", new_txn_row().encode()));
     all.push(("topic-row", topic_row().encode()));
     all.push(("cluster-row", cluster_row().encode()));
     all.push(("registration-row", registration_row().encode()));
@@ -324,6 +354,8 @@ fn the_fixtures_open_for_ever() {
     assert_eq!(decode_extents(&read("v2/extent-chunk")), Ok(extents_with_markers()));
     assert_eq!(decode_aborted(&read("v2/aborted-chunk")), Ok(aborted()));
     assert_eq!(ShardHead::decode(&read("shard-head")), Ok(head()));
+    assert_eq!(TxnRow::decode(&read("transaction")), Ok(txn_row()));
+    assert_eq!(TxnRow::decode(&read("transaction-new")), Ok(new_txn_row()));
     assert_eq!(TopicRow::decode(&read("topic-row")), Ok(topic_row()));
     assert_eq!(ClusterRow::decode(&read("cluster-row")), Ok(cluster_row()));
     assert_eq!(RegistrationRow::decode(&read("registration-row")), Ok(registration_row()));

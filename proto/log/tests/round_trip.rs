@@ -31,6 +31,7 @@ fn all_targets(data: &[u8]) {
     fuzz_rows(data);
     fuzz_catalog(data);
     fuzz_groups(data);
+    fuzz_transactions(data);
 }
 
 fn changes() -> impl Strategy<Value = Vec<(u8, Index, u8)>> {
@@ -71,6 +72,7 @@ round_trips! {
     configs_rows: configs(), encode_configs, decode_configs, fuzz_catalog;
     consumer_heads: consumer_head(), ConsumerHeadRow::encode, ConsumerHeadRow::decode, fuzz_groups;
     consumer_members: consumer_member(), ConsumerMemberRow::encode, ConsumerMemberRow::decode, fuzz_groups;
+    transactions: txn_row(), TxnRow::encode, TxnRow::decode, fuzz_transactions;
 }
 
 proptest! {

@@ -294,3 +294,32 @@ pub fn consumer_member() -> impl Strategy<Value = ConsumerMemberRow> {
         ConsumerMemberRow { epoch, previous_epoch, state, assigned, revoking, target, ..who }
     })
 }
+
+pub fn txn_row() -> impl Strategy<Value = TxnRow> {
+    let ids = (offset(), 0..=i16::MAX, -1..=i16::MAX, -1..=i64::MAX, 0..=i32::MAX);
+    let state = prop_oneof![
+        Just(TxnState::Empty),
+        Just(TxnState::Ongoing),
+        Just(TxnState::CompleteCommit),
+        Just(TxnState::CompleteAbort)
+    ];
+    (ids, state, any::<bool>(), any::<(i64, i64)>()).prop_map(|(ids, state, implicit, (started, updated))| {
+        let (producer_id, epoch, last_epoch, previous_producer_id, timeout_ms) = ids;
+        let ends = TxnRow { producer_id, epoch, last_epoch, previous_producer_id, timeout_ms, ..empty_txn() };
+        TxnRow { state, implicit, started, updated, ..ends }
+    })
+}
+
+fn empty_txn() -> TxnRow {
+    TxnRow {
+        producer_id: 0,
+        epoch: 0,
+        last_epoch: -1,
+        previous_producer_id: -1,
+        timeout_ms: 0,
+        state: TxnState::Empty,
+        implicit: false,
+        started: -1,
+        updated: 0,
+    }
+}

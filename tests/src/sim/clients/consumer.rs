@@ -61,7 +61,7 @@ pub(in crate::sim) fn spec(
     max_wait: Duration,
 ) -> FetchSpec {
     let partitions = vec![FetchPartition { partition, offset, max_bytes }];
-    FetchSpec { partitions, min_bytes: 1, max_bytes, max_wait }
+    FetchSpec { partitions, committed: false, min_bytes: 1, max_bytes, max_wait }
 }
 
 /// Judges an answer to a fetch.
