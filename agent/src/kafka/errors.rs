@@ -7,6 +7,7 @@ use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::group::{classic, consumer};
 use siltstone_metadata::shard::Verdict;
+use siltstone_metadata::transaction;
 use siltstone_metadata::trim::TrimError;
 use siltstone_records::Refusal;
 
@@ -102,7 +103,7 @@ pub(super) fn verdict(verdict: &Verdict) -> Option<ErrorCode> {
 }
 
 /// A batch that was not written, or may not have been. `None`: only closing the connection tells the truth.
-pub(super) fn write(error: &WriteError, idempotent: bool) -> Option<ErrorCode> {
+pub(super) fn write(error: &WriteError, version: i16, idempotent: bool) -> Option<ErrorCode> {
     match error {
         // Nothing is in the log. Retriable without new metadata: another agent would meet the same storage.
         WriteError::Storage(_) | WriteError::Metadata(_) => Some(ErrorCode::NotEnoughReplicas),
@@ -110,7 +111,21 @@ pub(super) fn write(error: &WriteError, idempotent: bool) -> Option<ErrorCode> {
         WriteError::Ended => Some(ErrorCode::NotLeaderOrFollower),
         // It may be in the log: clients take this code as such, send again, and the fold finds the duplicate.
         WriteError::Lost if idempotent => Some(ErrorCode::NotEnoughReplicasAfterAppend),
+        WriteError::Transaction(refusal) => Some(transactional_batch(*refusal, version)),
         WriteError::Lost | WriteError::Closed => None,
+    }
+}
+
+/// A batch whose transaction is not open, or is another's, by the version of Produce.
+fn transactional_batch(refusal: transaction::Refusal, version: i16) -> ErrorCode {
+    /// The first version whose clients know that all is well again once the transaction is aborted (KIP-890).
+    const ABORTABLE: i16 = 11;
+    match refusal {
+        // Producers know only this of the two codes for it.
+        transaction::Refusal::Fenced => ErrorCode::InvalidProducerEpoch,
+        transaction::Refusal::UnknownId => ErrorCode::InvalidProducerIdMapping,
+        _ if version >= ABORTABLE => ErrorCode::TransactionAbortable,
+        _ => ErrorCode::InvalidTxnState,
     }
 }
 

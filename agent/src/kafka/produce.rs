@@ -2,7 +2,8 @@
 //!
 //! In two steps, so that batches enter the writer in the order in which a connection's requests came: [`begin`] checks, and appends what
 //! passed; [`Begun::finish`] waits for the fold. A partition's records are one batch, as Kafka wants it; a batch that is refused costs its
-//! partition alone. acks 1 and -1 mean the same here: durable, and visible. Transactions are refused until they are served.
+//! partition alone. acks 1 and -1 mean the same here: durable, and visible. Whether a batch belongs to an open
+//! transaction is looked at when it is committed, by the writer.
 
 mod batch;
 mod outcome;
@@ -56,6 +57,7 @@ struct Sent {
 /// A request whose batches are in the writer.
 pub(super) struct Begun {
     engine: Arc<Engine>,
+    version: i16,
     acks: i16,
     timeout: Duration,
     ticket: Ticket,
@@ -72,7 +74,9 @@ pub(super) async fn begin(
 ) -> Begun {
     let acks = request.acks;
     let whole = whole_request(&request);
-    let mut check = Check { cx, version, topics: Topics::new(cx), batches: Vec::new(), unyielded: 0 };
+    let transactional_id = request.transactional_id.as_deref().map(Arc::from);
+    let topics = Topics::new(cx);
+    let mut check = Check { cx, version, transactional_id, topics, batches: Vec::new(), unyielded: 0 };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let key = TopicKey::new(version >= BY_ID, &topic.name, topic.topic_id);
@@ -91,22 +95,19 @@ pub(super) async fn begin(
     let batches = check.batches;
     let ticket = cx.engine().writer().append(cx.connection, batches, reservation, acks != 0);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    Begun { engine: cx.engine().clone(), acks, timeout, ticket, topics }
+    Begun { engine: cx.engine().clone(), version, acks, timeout, ticket, topics }
 }
 
 /// What is wrong with all of a request.
 fn whole_request(request: &Request) -> Option<ErrorCode> {
-    if !matches!(request.acks, -1..=1) {
-        return Some(ErrorCode::InvalidRequiredAcks);
-    }
-    // Final for every client. Nobody gets here who asked for a producer id first: that is refused already.
-    request.transactional_id.as_ref().map(|_| ErrorCode::TransactionalIdAuthorizationFailed)
+    (!matches!(request.acks, -1..=1)).then_some(ErrorCode::InvalidRequiredAcks)
 }
 
 /// What checking a request needs.
 struct Check<'a> {
     cx: &'a Context,
     version: i16,
+    transactional_id: Option<Arc<str>>,
     topics: Topics<'a>,
     batches: Vec<NewBatch>,
     unyielded: usize,
@@ -123,7 +124,8 @@ impl Check<'_> {
         }
         let config = self.config(&row);
         let moment = batch::Moment { version: self.version, now: self.cx.engine().ambient().clock.now() };
-        let new = batch::new_batch(self.cx, &config, moment, id, records).await?;
+        let new =
+            batch::new_batch(self.cx, &config, moment, id, records, self.transactional_id.as_ref()).await?;
         // Only what this agent follows can be written: the outcome comes from its own fold.
         let load = self.cx.engine().followers().of(id).load(&[id]).await;
         load.map_err(|error| errors::shard(&error))?;

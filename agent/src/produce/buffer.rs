@@ -1,6 +1,7 @@
 //! The write-ahead buffer: batches in the order of their arrival, not yet in any segment. Pure but for the instants it is given.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_log::{BatchMeta, PartitionId};
@@ -23,6 +24,15 @@ pub enum Placement {
     Object,
 }
 
+/// The transaction that a batch claims to belong to, beside its producer's id and epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchTransaction {
+    /// The transactional id.
+    pub id: Arc<str>,
+    /// The client's transactions begin and grow by writing (transaction version 2).
+    pub implicit: bool,
+}
+
 /// A batch to be written: validated, its bytes as they are to be stored (base offset 0).
 #[derive(Debug, Clone)]
 pub struct NewBatch {
@@ -36,6 +46,8 @@ pub struct NewBatch {
     pub compressed: bool,
     /// Where the topic wants it.
     pub placement: Placement,
+    /// Its transaction, if it is transactional.
+    pub transaction: Option<BatchTransaction>,
 }
 
 /// A batch in the buffer.

@@ -1,14 +1,16 @@
 //! The transaction that makes flushes visible: manifests into shard logs, inline bytes, segment rows. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use siltstone_log::{Append, Block, Entry, RegistrationId, SegmentPlace, ShardId, shard_of};
+use siltstone_log::{Append, BatchMeta, Block, Entry, RegistrationId, SegmentPlace, ShardId, shard_of};
 use siltstone_metadata::keys::{inline_segment, parts, segment_row, shard_log, shard_tick};
 use siltstone_store::Mutation;
 
+use super::pending::Refused;
 use super::segment::Built;
 use super::ticket::Slot;
+use super::transactions::{Admissions, Claims, Touched};
 
 /// A shard's share of a flush goes into entries of at most so many bytes (design, section 8: 100 kB a value).
 const ENTRY_BYTES: usize = 80_000;
@@ -33,6 +35,7 @@ pub(super) struct Ready {
     pub(super) at: i64,
     /// The segment's bytes, if inline.
     pub(super) inline: Option<Bytes>,
+    pub(super) claims: Claims,
     pub(super) parts: Vec<Part>,
     bytes: usize,
 }
@@ -64,7 +67,7 @@ impl Ready {
                 }
             }
         }
-        Ready { place, at, inline, parts, bytes }
+        Ready { place, at, inline, claims: built.claims, parts, bytes }
     }
 }
 
@@ -87,37 +90,95 @@ pub(super) fn fitting(ready: &[Ready]) -> usize {
 /// An entry's slots, and the counter that it was given.
 pub(super) type Numbered = (ShardId, u64, Vec<Vec<Slot>>);
 
-/// The mutations of one transaction for these flushes. `counters`: the last counter used per shard, which go up.
-pub(super) fn mutations(
+/// One transaction of the write path, but for what it takes from the transactions of its batches.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Segment rows, inline bytes and ticks.
+    fixed: Vec<Mutation>,
+    /// With their index in the transaction.
+    entries: Vec<(ShardId, u16, Append)>,
+    /// The transactions that its batches claim to belong to.
+    pub(super) claims: Claims,
+    /// The clock at its last flush, milliseconds since the Unix epoch.
+    pub(super) at: i64,
+}
+
+/// Plans one transaction for these flushes. `counters`: the last counter used per shard, which go up.
+pub(super) fn plan(
     flushes: Vec<Ready>,
     registration: RegistrationId,
     counters: &mut BTreeMap<ShardId, u64>,
     shards: u16,
-) -> (Vec<Mutation>, Vec<Numbered>) {
-    let mut mutations = Vec::new();
+) -> (Plan, Vec<Numbered>) {
+    let at = flushes.iter().map(|flush| flush.at).max().unwrap_or(0);
+    let mut plan = Plan { fixed: Vec::new(), entries: Vec::new(), claims: Claims::default(), at };
     let mut numbered = Vec::new();
     let mut index: BTreeMap<ShardId, u16> = BTreeMap::new();
     for flush in flushes {
-        mutations.push(segment_row::set(&flush.place, flush.parts.iter().map(|part| part.shard), shards));
+        let shards_of = flush.parts.iter().map(|part| part.shard);
+        plan.fixed.push(segment_row::set(&flush.place, shards_of, shards));
         if let Some(bytes) = &flush.inline {
-            parts::set_new(&mut mutations, &inline_segment::prefix(flush.place.id), bytes);
+            parts::set_new(&mut plan.fixed, &inline_segment::prefix(flush.place.id), bytes);
         }
+        plan.claims.extend(flush.claims);
         for part in flush.parts {
             let counter = counters.entry(part.shard).or_insert(0);
             *counter += 1;
-            let entry = Entry::Append(Append {
-                registration,
-                counter: *counter,
-                at: flush.at,
-                segment: flush.place,
-                blocks: part.blocks,
-            });
+            let (counter, segment, blocks) = (*counter, flush.place, part.blocks);
             let index = index.entry(part.shard).or_insert(0);
-            mutations.push(shard_log::append(part.shard, *index, entry.encode()));
+            let append = Append { registration, counter, at: flush.at, segment, blocks };
+            plan.entries.push((part.shard, *index, append));
             *index += 1;
-            numbered.push((part.shard, *counter, part.slots));
+            numbered.push((part.shard, counter, part.slots));
         }
     }
-    mutations.extend(index.into_keys().map(shard_tick::tick));
-    (mutations, numbered)
+    plan.fixed.extend(index.into_keys().map(shard_tick::tick));
+    (plan, numbered)
+}
+
+impl Plan {
+    /// The mutations, where no batch claims to belong to a transaction.
+    pub(super) fn mutations(&self) -> Vec<Mutation> {
+        let entries = self.entries.iter().map(|(shard, index, append)| {
+            shard_log::append(*shard, *index, Entry::Append(append.clone()).encode())
+        });
+        entries.chain(self.fixed.iter().cloned()).collect()
+    }
+
+    /// The partitions that transactional batches go to, by producer id and epoch.
+    pub(super) fn touched(&self) -> BTreeSet<Touched> {
+        let blocks = self.entries.iter().flat_map(|(_, _, append)| &append.blocks);
+        let batches = blocks.flat_map(|block| block.batches.iter().map(|batch| (block.partition, batch)));
+        batches.filter_map(|(partition, batch)| Some((producer(batch)?, partition))).collect()
+    }
+
+    /// The mutations without the batches that these refuse, and why those are void, by shard and counter.
+    pub(super) fn admitted(&self, admissions: &Admissions) -> (Vec<Mutation>, Vec<(ShardId, u64, Refused)>) {
+        let mut mutations = admissions.mutations();
+        let mut all = Vec::new();
+        for (shard, index, append) in &self.entries {
+            let mut append = append.clone();
+            let mut refused = Refused::new();
+            for (at_block, block) in append.blocks.iter_mut().enumerate() {
+                let partition = block.partition;
+                for (at_batch, batch) in block.batches.iter_mut().enumerate() {
+                    let refusal = producer(batch).and_then(|who| admissions.refusal(&(who, partition)));
+                    if let Some(refusal) = refusal {
+                        batch.void = true;
+                        refused.insert((at_block, at_batch), refusal);
+                    }
+                }
+            }
+            all.push((*shard, append.counter, refused));
+            mutations.push(shard_log::append(*shard, *index, Entry::Append(append).encode()));
+        }
+        mutations.extend(self.fixed.iter().cloned());
+        (mutations, all)
+    }
+}
+
+/// Id and epoch of a transactional batch's producer.
+fn producer(batch: &BatchMeta) -> Option<(i64, i16)> {
+    let meta = batch.producer.filter(|_| batch.transactional)?;
+    Some((meta.id, meta.epoch))
 }

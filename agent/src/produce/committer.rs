@@ -1,4 +1,5 @@
-//! The committer: one per agent, one transaction in flight, sent again unchanged until its result is known (design, sections 3 and 4).
+//! The committer: one per agent, one transaction in flight, sent again until its result is known: unchanged, but that batches are void once their
+//! transaction has ended (design, sections 3, 4 and 6).
 //!
 //! Order: a flush waits for earlier ones that share a partition or a connection with it, and for no others, so that a slow upload holds
 //! up only what must come after it.
@@ -11,13 +12,14 @@ use siltstone_log::{Entry, PartitionId, RegistrationId, ShardId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::Followers;
 use siltstone_metadata::keys::{cluster, registration};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Store, Version};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError, Version};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::commit::{self, Ready};
+use super::commit::{self, Plan, Ready};
 use super::pending::Pending;
 use super::ticket::WriteError;
+use super::transactions::Admissions;
 
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
@@ -103,6 +105,14 @@ pub(super) struct Committer {
     pub(super) done: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
+/// What one try stands on.
+struct Basis {
+    version: Version,
+    reads: Vec<KeyRange>,
+    /// The try's own mutations, if its batches belong to transactions.
+    admitted: Option<Vec<Mutation>>,
+}
+
 /// What came of a transaction.
 enum Sent {
     Committed,
@@ -125,15 +135,15 @@ impl Committer {
             let count = commit::fitting(backlog.make_contiguous());
             let flushes: Vec<Ready> = backlog.drain(..count).collect();
             let before = counters.clone();
-            let (mutations, numbered) =
-                commit::mutations(flushes, self.registration, &mut counters, self.followers.count());
+            let (plan, numbered) =
+                commit::plan(flushes, self.registration, &mut counters, self.followers.count());
             let sent: Vec<(ShardId, u64)> =
                 numbered.iter().map(|(shard, counter, _)| (*shard, *counter)).collect();
             for (shard, counter, slots) in numbered {
                 self.pending.add(shard, counter, slots);
             }
             let began = Instant::now();
-            let result = self.send(mutations, &mut known).await;
+            let result = self.send(&plan, &mut known).await;
             metrics::histogram!("siltstone_produce_commit_seconds").record(began.elapsed().as_secs_f64());
             match result {
                 Sent::Committed => {
@@ -162,13 +172,14 @@ impl Committer {
     }
 
     /// Sends until the result is known.
-    async fn send(&self, mut mutations: Vec<Mutation>, known: &mut Option<(Version, Instant)>) -> Sent {
+    async fn send(&self, plan: &Plan, known: &mut Option<(Version, Instant)>) -> Sent {
         let mut retry = RETRY_FIRST;
+        let mut mutations = plan.mutations();
         // Once a try may have landed, "not applied" of a later one no longer means that nothing was.
         let mut may_have_landed = false;
         loop {
-            let version = match self.read_version(known).await {
-                Ok(Some(version)) => version,
+            let basis = match self.basis(plan, known).await {
+                Ok(Some(basis)) => basis,
                 Ok(None) if may_have_landed => return self.after_end().await,
                 Ok(None) => return Sent::Refused(WriteError::Ended),
                 Err(error) => {
@@ -178,12 +189,10 @@ impl Committer {
                     continue;
                 }
             };
-            let commit = Commit {
-                read_version: Some(version),
-                reads: self.reads(),
-                mutations: mutations.clone(),
-                ..Commit::default()
-            };
+            let Basis { version, reads, admitted } = basis;
+            let read_version = Some(version);
+            let mutations_now = admitted.unwrap_or_else(|| mutations.clone());
+            let commit = Commit { read_version, reads, mutations: mutations_now, ..Commit::default() };
             match self.store.commit(commit).await {
                 Ok(committed) => {
                     *known = Some((committed.version, Instant::now()));
@@ -232,19 +241,48 @@ impl Committer {
         Sent::Committed
     }
 
+    /// What a try stands on; `None` if the registration is over.
+    async fn basis(
+        &self,
+        plan: &Plan,
+        known: &mut Option<(Version, Instant)>,
+    ) -> Result<Option<Basis>, StoreError> {
+        if plan.claims.is_empty() {
+            let version = self.read_version(known).await?;
+            return Ok(version.map(|version| Basis { version, reads: self.reads(), admitted: None }));
+        }
+        let snapshot = self.store.snapshot().await?;
+        if self.is_over(snapshot.as_ref()).await? {
+            return Ok(None);
+        }
+        let touched = plan.touched();
+        let admissions = Admissions::read(snapshot.as_ref(), &plan.claims, touched, plan.at).await?;
+        let (mutations, refused) = plan.admitted(&admissions);
+        for (shard, counter, refused) in refused {
+            self.pending.refuse(shard, counter, refused);
+        }
+        let mut reads = self.reads();
+        reads.extend(admissions.reads);
+        Ok(Some(Basis { version: snapshot.version(), reads, admitted: Some(mutations) }))
+    }
+
+    async fn is_over(&self, snapshot: &dyn Snapshot) -> Result<bool, StoreError> {
+        let over = snapshot.get(&registration::key(self.registration)).await?.is_none();
+        Ok(over && !bugs::on(Bug::CommitWithoutRegistration))
+    }
+
     /// A version at which the registration is known to stand; `None` if it is over.
     async fn read_version(
         &self,
         known: &mut Option<(Version, Instant)>,
-    ) -> Result<Option<Version>, siltstone_store::StoreError> {
+    ) -> Result<Option<Version>, StoreError> {
         if let Some((version, at)) = known
             && at.elapsed() < VERSION_GOOD_FOR
         {
             return Ok(Some(*version));
         }
         let snapshot = self.store.snapshot().await?;
-        let over = snapshot.get(&registration::key(self.registration)).await?.is_none();
-        if over && !bugs::on(Bug::CommitWithoutRegistration) {
+        if self.is_over(snapshot.as_ref()).await? {
             return Ok(None);
         }
         *known = Some((snapshot.version(), Instant::now()));

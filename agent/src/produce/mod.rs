@@ -7,7 +7,8 @@
 //!
 //! Guarantees: a ticket says `Done` only from the fold, so what it says is durable and visible (S1, S4). Batches of one partition, and
 //! of one connection, are committed in the order of their arrival. Memory is bounded by the budget that callers reserve from
-//! before they read a request (S11). Nothing is retried under another registration.
+//! before they read a request (S11). Nothing is retried under another registration. Batches of a transaction are committed only together
+//! with a look at it: those whose transaction has ended are void, and the others of their flush go on without them.
 
 mod budget;
 mod buffer;
@@ -18,9 +19,10 @@ mod pending;
 mod policy;
 mod segment;
 mod ticket;
+mod transactions;
 
 pub use budget::{Budget, Reservation};
-pub use buffer::{NewBatch, Placement};
+pub use buffer::{BatchTransaction, NewBatch, Placement};
 pub(crate) use flusher::WriterParts;
 pub use flusher::{WriteSettings, Writer};
 pub(crate) use pending::Pending;

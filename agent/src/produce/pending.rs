@@ -7,7 +7,8 @@ use siltstone_log::ShardId;
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Outcomes, OwnOutcome};
 use siltstone_metadata::level::Level;
-use siltstone_metadata::shard::Effect;
+use siltstone_metadata::shard::{Effect, Verdict};
+use siltstone_metadata::transaction::Refusal;
 use tokio::time::Instant;
 
 use super::ticket::{Slot, WriteError};
@@ -17,7 +18,12 @@ use super::ticket::{Slot, WriteError};
 pub(super) struct Sent {
     pub(super) slots: Vec<Vec<Slot>>,
     pub(super) at: Instant,
+    /// Why batches are void, by block and batch.
+    refused: Refused,
 }
+
+/// Why batches of an entry are void, by block and batch.
+pub(super) type Refused = BTreeMap<(usize, usize), Refusal>;
 
 /// By shard and counter. Bounded by the write budget: every entry stands for bytes that are reserved.
 #[derive(Debug)]
@@ -39,7 +45,15 @@ impl Pending {
 
     /// Must be called before the entry can possibly be folded.
     pub(super) fn add(&self, shard: ShardId, counter: u64, slots: Vec<Vec<Slot>>) {
-        self.lock().insert((shard, counter), Sent { slots, at: Instant::now() });
+        let sent = Sent { slots, at: Instant::now(), refused: Refused::new() };
+        self.lock().insert((shard, counter), sent);
+    }
+
+    /// Says which batches the entry is about to be sent without. Must be called before it can possibly be folded, too.
+    pub(super) fn refuse(&self, shard: ShardId, counter: u64, refused: Refused) {
+        if let Some(sent) = self.lock().get_mut(&(shard, counter)) {
+            sent.refused = refused;
+        }
     }
 
     /// Takes back an entry that is known not to be in the log.
@@ -66,12 +80,19 @@ fn resolve(sent: Sent, effect: Effect) {
     metrics::histogram!("siltstone_produce_fold_seconds").record(sent.at.elapsed().as_secs_f64());
     match effect {
         Effect::Appended(outcomes) => {
-            for (outcome, slots) in outcomes.into_iter().zip(sent.slots) {
-                let verdicts = outcome.verdicts.unwrap_or_default();
-                let mut verdicts =
-                    verdicts.into_iter().map(Ok).chain(std::iter::repeat(Err(WriteError::Lost)));
-                for slot in slots {
-                    slot.resolve(verdicts.next().unwrap_or(Err(WriteError::Lost)));
+            let Sent { slots, refused, .. } = sent;
+            for (block, (outcome, slots)) in outcomes.into_iter().zip(slots).enumerate() {
+                let mut verdicts = outcome.verdicts.unwrap_or_default().into_iter();
+                for (batch, slot) in slots.into_iter().enumerate() {
+                    let refusal = refused.get(&(block, batch)).copied();
+                    slot.resolve(match verdicts.next() {
+                        // The entry that was folded says it, not the last one that was sent.
+                        Some(Verdict::Void) => {
+                            Err(WriteError::Transaction(refusal.unwrap_or(Refusal::NotOngoing)))
+                        }
+                        Some(verdict) => Ok(verdict),
+                        None => Err(WriteError::Lost),
+                    });
                 }
             }
         }

@@ -7,6 +7,7 @@ use siltstone_log::{Block, BlockPlace, Encoding, Footer, FooterBlock, PartitionI
 
 use super::buffer::{Buffered, NewBatch};
 use super::ticket::Slot;
+use super::transactions::Claims;
 
 /// Batches of a block: its manifest stays well below what one value of the metadata store takes.
 const BATCHES_PER_BLOCK: usize = 1_500;
@@ -35,6 +36,8 @@ pub(super) struct Built {
     pub(super) blocks: Vec<Block>,
     /// For each block, its batches' slots.
     pub(super) slots: Vec<Vec<Slot>>,
+    /// The transactions that its batches claim to belong to.
+    pub(super) claims: Claims,
 }
 
 impl Built {
@@ -55,7 +58,13 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
     for buffered in batches {
         by_partition.entry(buffered.batch.partition).or_default().push((buffered.batch, buffered.slot));
     }
-    let built = Built { chunks: Vec::new(), length: 0, blocks: Vec::new(), slots: Vec::new() };
+    let built = Built {
+        chunks: Vec::new(),
+        length: 0,
+        blocks: Vec::new(),
+        slots: Vec::new(),
+        claims: Claims::default(),
+    };
     let mut builder = Builder { built, footer: Footer { id, at, blocks: Vec::new() }, compression };
     for (partition, mut batches) in by_partition {
         while !batches.is_empty() {
@@ -87,6 +96,7 @@ impl Builder {
                     self.built.chunks.extend(chunks);
                 }
             }
+            self.built.claims.add(&batch.meta, batch.transaction);
             metas.push(batch.meta);
             slots.push(slot);
         }

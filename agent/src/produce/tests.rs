@@ -35,6 +35,7 @@ fn buffered(index: u32, body: &[u8]) -> (Buffered, Ticket) {
         meta,
         compressed: false,
         placement: Placement::Auto,
+        transaction: None,
     };
     let slot = slots.pop().unwrap();
     (Buffered { batch, slot, connection: 1, droppable: true, arrived: Instant::now() }, ticket)
@@ -96,7 +97,8 @@ async fn large_manifests_are_split_into_entries_below_the_limit_with_counters_in
     let place = built.place(id(1), false);
     let ready = Ready::new(place, 0, built, 16);
     let mut counters = Default::default();
-    let (mutations, numbered) = commit::mutations(vec![ready], RegistrationId(9), &mut counters, 16);
+    let (plan, numbered) = commit::plan(vec![ready], RegistrationId(9), &mut counters, 16);
+    let mutations = plan.mutations();
     let mut seen: Vec<(u64, usize)> = Vec::new();
     for mutation in &mutations {
         if let Mutation::SetVersionstampedKey { value, .. } = mutation {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_metadata::shard::Verdict;
+use siltstone_metadata::transaction::Refusal;
 use tokio::sync::oneshot;
 
 use super::budget::Reservation;
@@ -22,6 +23,9 @@ pub enum WriteError {
     /// Nobody can say whether it is in the log. An idempotent producer may send it again; others must be told by closing the connection.
     #[error("the outcome of the write is lost")]
     Lost,
+    /// Not in the log: its transaction is not open, or not its own.
+    #[error("{0}")]
+    Transaction(Refusal),
     /// Dropped from the buffer with its connection.
     #[error("the connection was closed before the batch was written")]
     Closed,

@@ -283,7 +283,10 @@ fn path(name: &str) -> PathBuf {
 
 fn files() -> usize {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    ["v1", "v2"].map(|version| std::fs::read_dir(folder.join(version)).unwrap().count()).iter().sum()
+    ["v1", "v2"]
+        .map(|version| std::fs::read_dir(folder.join(version)).expect("a folder of fixtures").count())
+        .iter()
+        .sum()
 }
 
 /// Every fixture's name, and the bytes that it must have.

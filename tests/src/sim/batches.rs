@@ -67,6 +67,7 @@ impl Made {
             meta: self.meta,
             compressed: false,
             placement: self.placement,
+            transaction: None,
         }
     }
 }

@@ -129,6 +129,7 @@ pub(super) async fn append(cx: &Context, name: &str, index: u32, records: u32, b
         meta,
         compressed: true,
         placement: Placement::Auto,
+        transaction: None,
     };
     let outcomes = cx.engine().writer().append(1, vec![batch], None, false).outcomes().await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");

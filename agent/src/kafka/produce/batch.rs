@@ -1,6 +1,7 @@
 //! One batch: checked, and made into what is stored.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_configs::{Compression as Wanted, TimestampType as WantedTime, TopicConfig, WriteMode};
@@ -15,10 +16,12 @@ use siltstone_records::{
 use super::Refused;
 use crate::kafka::context::Context;
 use crate::kafka::errors;
-use crate::produce::{NewBatch, Placement};
+use crate::produce::{BatchTransaction, NewBatch, Placement};
 
 /// The first version whose clients know zstd (KIP-110).
 const ZSTD: i16 = 7;
+/// The first version whose clients add partitions to their transactions by writing to them (KIP-890).
+const IMPLICIT_TRANSACTIONS: i16 = 12;
 /// Records of a batch may have so many bytes once decompressed.
 const MAX_DECOMPRESSED: usize = 64 << 20;
 /// Compressing more than this takes a thread of its own.
@@ -46,16 +49,14 @@ pub(super) async fn new_batch(
     moment: Moment,
     partition: PartitionId,
     records: Bytes,
+    transactional_id: Option<&Arc<str>>,
 ) -> Result<Ready, Refused> {
     let rules = rules(config, moment);
     let mut scratch = cx.broker.scratches.take();
     let checked = validate(&records, &rules, &mut scratch);
     cx.broker.scratches.put(scratch);
     let checked = checked.map_err(|refusal| refused(&refusal, partition))?;
-    if checked.transactional {
-        let message = Some("transactions are not served yet".to_owned());
-        return Err(Refused { message, ..ErrorCode::InvalidTxnState.into() });
-    }
+    let transaction = transaction(&checked, moment.version, transactional_id)?;
     let (checked, codec) = match target(config.compression).filter(|codec| *codec != checked.compression) {
         Some(codec) => (recompressed(checked, codec, config).await?, codec),
         None => {
@@ -63,7 +64,24 @@ pub(super) async fn new_batch(
             (checked, codec)
         }
     };
-    Ok(ready(config, partition, &checked, codec))
+    let Ready { batch, log_append_time } = ready(config, partition, &checked, codec);
+    Ok(Ready { batch: NewBatch { transaction, ..batch }, log_append_time })
+}
+
+/// The transaction that a batch claims to belong to. Which one it is its request says.
+fn transaction(
+    checked: &Checked,
+    version: i16,
+    id: Option<&Arc<str>>,
+) -> Result<Option<BatchTransaction>, Refused> {
+    match (checked.transactional, id) {
+        (false, _) => Ok(None),
+        (true, Some(id)) => {
+            Ok(Some(BatchTransaction { id: id.clone(), implicit: version >= IMPLICIT_TRANSACTIONS }))
+        }
+        // As Kafka: nobody may write to a transaction of no name.
+        (true, None) => Err(ErrorCode::TransactionalIdAuthorizationFailed.into()),
+    }
 }
 
 fn rules(config: &TopicConfig, moment: Moment) -> Rules {
@@ -140,7 +158,7 @@ fn ready(config: &TopicConfig, partition: PartitionId, checked: &Checked, codec:
             epoch: producer.epoch,
             first_sequence: producer.base_sequence,
         }),
-        transactional: false,
+        transactional: checked.transactional,
         void: false,
     };
     let placement = match config.write {
@@ -153,7 +171,8 @@ fn ready(config: &TopicConfig, partition: PartitionId, checked: &Checked, codec:
         WantedTime::LogAppendTime => checked.max_timestamp,
     };
     let compressed = codec != Compression::None;
-    Ready { batch: NewBatch { partition, bytes, meta, compressed, placement }, log_append_time }
+    let batch = NewBatch { partition, bytes, meta, compressed, placement, transaction: None };
+    Ready { batch, log_append_time }
 }
 
 fn refused(refusal: &Refusal, partition: PartitionId) -> Refused {

@@ -19,7 +19,7 @@ impl Begun {
     /// # Errors
     /// Why the connection has to be closed.
     pub(crate) async fn finish(self) -> Result<Response, String> {
-        let Begun { engine, timeout, ticket, topics, .. } = self;
+        let Begun { engine, version, timeout, ticket, topics, .. } = self;
         let waiting = topics.iter().flat_map(|(_, parts)| parts).any(Result::is_ok);
         let outcomes = if waiting {
             tokio::time::timeout(timeout, ticket.outcomes()).await.ok()
@@ -37,7 +37,7 @@ impl Begun {
                     Ok(_) if !in_time => Ok(say(ErrorCode::RequestTimedOut)),
                     Ok(sent) => {
                         let outcome = outcomes.next().unwrap_or(Err(WriteError::Lost));
-                        say_outcome(&engine, &sent, outcome, topic.name.is_empty())
+                        say_outcome(&engine, version, &sent, outcome, topic.name.is_empty())
                     }
                 };
                 *answer = Partition { index, ..said? };
@@ -79,7 +79,7 @@ fn log_start(engine: &Engine, id: siltstone_log::PartitionId) -> i64 {
     engine.followers().of(id).partition(id, |state| state.log_start()).unwrap_or(NO_OFFSET)
 }
 
-fn say_outcome(engine: &Engine, sent: &Sent, outcome: WriteOutcome, by_id: bool) -> Said {
+fn say_outcome(engine: &Engine, version: i16, sent: &Sent, outcome: WriteOutcome, by_id: bool) -> Said {
     let log_start_offset = log_start(engine, sent.partition);
     match outcome {
         Ok(Verdict::Appended { base_offset } | Verdict::Duplicate { base_offset }) => Ok(Partition {
@@ -94,7 +94,7 @@ fn say_outcome(engine: &Engine, sent: &Sent, outcome: WriteOutcome, by_id: bool)
             let code = errors::verdict(&verdict).unwrap_or(ErrorCode::UnknownServerError);
             Ok(Partition { log_start_offset, error_message: message(&verdict), ..say(code) })
         }
-        Err(error) => match errors::write(&error, sent.idempotent) {
+        Err(error) => match errors::write(&error, version, sent.idempotent) {
             Some(code) => Ok(Partition { error_message: Some(error.to_string()), ..say(code) }),
             None => Err(format!("produce: {error}")),
         },

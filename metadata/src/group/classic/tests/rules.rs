@@ -342,18 +342,18 @@ fn a_partition_has_one_owner_in_every_generation_whatever_happens() {
         let mut owners: BTreeMap<(i32, u32), String> = BTreeMap::new();
         for step in 0..300u64 {
             let chance = mix64(seed << 32 | step);
-            if chance % 29 == 0 && world.head.is_some() && step < 90 {
+            if chance.is_multiple_of(29) && world.head.is_some() && step < 90 {
                 world.reload();
                 clients.iter_mut().for_each(|client| client.waits = None);
             }
-            if step < 90 && chance % 7 == 0 {
+            if step < 90 && chance.is_multiple_of(7) {
                 world.pass(Duration::from_secs(chance >> 60));
             } else {
                 // At last nothing bad happens any more, and whoever went away without a word is given up.
                 world.pass(Duration::from_millis(if step < 90 { 100 } else { 1000 }));
             }
             let index = (chance >> 20) as usize % 4;
-            if step < 90 && (chance >> 8) % 11 == 0 {
+            if step < 90 && (chance >> 8).is_multiple_of(11) {
                 let id = clients[index].id.clone();
                 let _ = world.act(|group, cx| group.leave(cx, &id, None));
                 clients[index] = Client::default();
