@@ -193,7 +193,13 @@ async fn read_all(engine: &Engine, topic: &TopicRow) -> Result<Found, String> {
         let mut next = bounds.log_start;
         while next < bounds.high_watermark {
             let partitions = vec![FetchPartition { partition, offset: next, max_bytes: 1 << 20 }];
-            let spec = FetchSpec { partitions, min_bytes: 1, max_bytes: 1 << 20, max_wait: Duration::ZERO };
+            let spec = FetchSpec {
+                partitions,
+                committed: false,
+                min_bytes: 1,
+                max_bytes: 1 << 20,
+                max_wait: Duration::ZERO,
+            };
             let results = engine.reader().fetch(&spec).await;
             let pieces = match &results[0].records {
                 Ok(pieces) if !pieces.is_empty() => pieces.concat(),
@@ -273,6 +279,16 @@ impl Lot {
             1 => Placement::Inline,
             _ => Placement::Auto,
         };
-        (NewBatch { partition, bytes: [bytes, Bytes::new()], meta, compressed: false, placement }, crc)
+        (
+            NewBatch {
+                partition,
+                bytes: [bytes, Bytes::new()],
+                meta,
+                compressed: false,
+                placement,
+                transaction: None,
+            },
+            crc,
+        )
     }
 }
