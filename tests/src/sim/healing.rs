@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use siltstone_agent::fetch::FetchError;
+use siltstone_agent::fetch::{FetchError, FetchSpec};
 use siltstone_agent::produce::WriteError;
 use siltstone_log::PartitionId;
 use siltstone_metadata::shard::Verdict;
@@ -54,7 +54,9 @@ async fn well(world: &World) -> Result<(), Violation> {
     }
     for agent in 0..world.agents.len() {
         for partition in world.partitions() {
-            read_all(world, agent, partition).await?;
+            for committed in [false, true] {
+                read_all(world, agent, partition, committed).await?;
+            }
         }
     }
     Ok(())
@@ -85,28 +87,36 @@ async fn write_one(world: &World, agent: usize) -> Result<(), Violation> {
 }
 
 /// Reads a partition from its beginning to its end.
-async fn read_all(world: &World, agent: usize, partition: PartitionId) -> Result<(), Violation> {
+async fn read_all(
+    world: &World,
+    agent: usize,
+    partition: PartitionId,
+    committed: bool,
+) -> Result<(), Violation> {
     let asked = Known::now(&world.oracle.borrow(), partition);
     let bounds = ask(world, agent, async |engine| engine.reader().fresh_bounds(partition).await).await?;
     let bounds = bounds.map_err(|error| broken(agent, partition, &error))?;
     s6::ends(&mut world.oracle.borrow_mut(), partition, asked, bounds)?;
     let mut offset = bounds.log_start;
+    if bounds.last_stable != bounds.high_watermark {
+        return fail(NAME, format!("agent {agent}: {partition:?} still has open transactions: {bounds:?}"));
+    }
     while offset < bounds.high_watermark {
-        let spec = spec(partition, offset, 30_000, Duration::ZERO);
+        let spec = FetchSpec { committed, ..spec(partition, offset, 30_000, Duration::ZERO) };
         let results = ask(world, agent, async |engine| engine.reader().fetch(&spec).await).await?;
         let Some(result) = results.into_iter().next() else { return fail(NAME, "a fetch without an answer") };
         if let Err(FetchError::OutOfRange { log_start, .. }) = &result.records
             && *log_start > offset
         {
             // A trim whose result was unknown has landed.
-            fetched(world, asked, offset, &result)?;
+            fetched(world, asked, offset, &result, committed)?;
             offset = *log_start;
             continue;
         }
         if let Err(error) = &result.records {
             return Err(broken(agent, partition, error));
         }
-        let read = fetched(world, asked, offset, &result)?;
+        let read = fetched(world, asked, offset, &result, committed)?;
         if read.batches == 0 {
             return fail(NAME, format!("agent {agent}: nothing of {partition:?} comes from {offset}"));
         }

@@ -15,6 +15,8 @@ use siltstone_log::PartitionId;
 use siltstone_objects::testing::FaultyStore;
 use siltstone_store::memory::MemoryStore;
 
+use super::invariants::s5::Transactions;
+
 pub(super) use log::{LogBatch, PartitionLog};
 pub(super) use promises::Promises;
 pub(super) use shards::{ShardHistory, at_once, comparable};
@@ -26,6 +28,7 @@ pub(super) struct Oracle {
     pub(super) shards: Vec<ShardHistory>,
     pub(super) logs: BTreeMap<PartitionId, PartitionLog>,
     pub(super) promises: Promises,
+    pub(super) transactions: Transactions,
     /// Entries seen, and void ones of them.
     pub(super) entries: (u64, u64),
 }
@@ -39,6 +42,7 @@ impl Oracle {
             shards,
             logs: BTreeMap::new(),
             promises: Promises::default(),
+            transactions: Transactions::default(),
             entries: (0, 0),
         }
     }

@@ -10,6 +10,7 @@ use siltstone_store::memory::Chance;
 use super::{PATIENCE, some_agent, think};
 use crate::sim::invariants::Violation;
 use crate::sim::invariants::s1::{self, Brought};
+use crate::sim::invariants::s5;
 use crate::sim::invariants::s6::{self, Known};
 use crate::sim::world::World;
 
@@ -38,11 +39,11 @@ async fn fetch(world: &World, chance: &mut Chance, agent: usize, partition: Part
     };
     let max_bytes = [1, 1000, 20_000][chance.below(3) as usize];
     let max_wait = Duration::from_millis(chance.below(300));
-    let spec = spec(partition, offset, max_bytes, max_wait);
+    let spec = FetchSpec { committed: chance.happens(0.5), ..spec(partition, offset, max_bytes, max_wait) };
     let answer = world.agents[agent].call(PATIENCE, async |engine| engine.reader().fetch(&spec).await).await;
     for result in answer.into_iter().flatten() {
         world.event(format_args!("fetch {agent} {partition:?} from {offset}: {}", shown(&result)));
-        world.check(fetched(world, asked, offset, &result).map(drop));
+        world.check(fetched(world, asked, offset, &result, spec.committed).map(drop));
     }
 }
 
@@ -70,6 +71,7 @@ pub(in crate::sim) fn fetched(
     asked: Known,
     offset: i64,
     result: &FetchResult,
+    committed: bool,
 ) -> Result<Brought, Violation> {
     world.count(|counts| counts.fetches += 1);
     let partition = result.partition;
@@ -80,10 +82,8 @@ pub(in crate::sim) fn fetched(
             let log = oracle.log(partition);
             let read = s1::read(log, partition, offset, pieces)?;
             let bounds = result.bounds;
-            if read.batches == 0
-                && (bounds.log_start..bounds.high_watermark).contains(&offset)
-                && offset >= log.log_start
-            {
+            let end = if committed { bounds.last_stable } else { bounds.high_watermark };
+            if read.batches == 0 && (bounds.log_start..end).contains(&offset) && offset >= log.log_start {
                 let what = format!("{partition:?} read from {offset}: nothing, with {bounds:?}");
                 return Err(Violation { invariant: "S1", what });
             }
@@ -91,6 +91,10 @@ pub(in crate::sim) fn fetched(
                 let what =
                     format!("{partition:?} read from {offset} is said to end at {}", bounds.high_watermark);
                 return Err(Violation { invariant: "S6", what });
+            }
+            if committed {
+                let aborted: Vec<_> = result.aborted.iter().map(|a| (a.producer_id, a.first)).collect();
+                s5::committed(log, partition, offset, read.next, &aborted)?;
             }
             world.count(|counts| counts.read += read.batches);
             Ok(read)

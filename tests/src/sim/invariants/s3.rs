@@ -17,6 +17,12 @@ pub(in crate::sim) fn in_sequence(
     verdict: Verdict,
     id: BatchId,
 ) -> Result<(), Violation> {
+    if batch.void || verdict == Verdict::Void {
+        return match (batch.void, verdict) {
+            (true, Verdict::Void | Verdict::NoPartition) => Ok(()),
+            (void, other) => fail(NAME, format!("{id:?}, void: {void}, is judged {other:?}")),
+        };
+    }
     let Some(producer) = &batch.producer else {
         return match verdict {
             Verdict::Appended { .. } => Ok(()),

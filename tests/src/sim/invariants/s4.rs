@@ -29,7 +29,13 @@ pub(in crate::sim) fn bytes_are_a_batch(
 ) -> Result<BatchId, Violation> {
     let id = id_of(bytes).unwrap_or_default();
     match promises.made.get(&id) {
-        Some(made) if made.partition == partition && made.bytes == bytes && made.meta == *meta => Ok(id),
+        Some(made)
+            if made.partition == partition
+                && made.bytes == bytes
+                && made.meta == (BatchMeta { void: false, ..*meta }) =>
+        {
+            Ok(id)
+        }
         _ => fail(NAME, format!("{partition:?} shows bytes that nobody sent to it: {id:?}")).map(|()| id),
     }
 }

@@ -76,9 +76,11 @@ pub(in crate::sim) fn ends(
 ) -> Result<(), Violation> {
     oracle.catch_up()?;
     let log = oracle.log(partition);
-    let Bounds { log_start, high_watermark, .. } = answer;
+    let Bounds { log_start, high_watermark, last_stable } = answer;
     let good = (asked.end..=log.next).contains(&high_watermark)
-        && (asked.start..=log.log_start).contains(&log_start);
+        && (asked.start..=log.log_start).contains(&log_start)
+        && last_stable >= log_start
+        && last_stable <= log.last_stable().max(log_start).min(high_watermark);
     if !good {
         let truth = (log.log_start, log.next);
         return fail(

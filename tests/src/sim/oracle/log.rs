@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use siltstone_log::{Extent, ProducerMeta};
+use siltstone_log::{EndMarker, Extent, ProducerMeta};
 
 use crate::sim::batches::BatchId;
 
@@ -38,6 +38,10 @@ pub(in crate::sim) struct PartitionLog {
     pub(in crate::sim) log_start: i64,
     pub(in crate::sim) extents: BTreeMap<i64, Extent>,
     pub(in crate::sim) producers: BTreeMap<i64, Expected>,
+    /// What control batches say, by their offsets. They are among the batches, too.
+    pub(in crate::sim) markers: BTreeMap<i64, EndMarker>,
+    /// The first offsets of open transactions, by producer id.
+    pub(in crate::sim) open: BTreeMap<i64, i64>,
 }
 
 impl PartitionLog {
@@ -48,6 +52,8 @@ impl PartitionLog {
         log_start: 0,
         extents: BTreeMap::new(),
         producers: BTreeMap::new(),
+        markers: BTreeMap::new(),
+        open: BTreeMap::new(),
     };
 
     /// What an idempotent producer's next batch must be, from what is in the log.
@@ -61,6 +67,21 @@ impl PartitionLog {
     /// A producer's batch was appended: `sequence` comes next.
     pub(in crate::sim) fn expect(&mut self, producer: &ProducerMeta, sequence: i32) {
         self.producers.insert(producer.id, Expected { epoch: producer.epoch, sequence });
+    }
+
+    /// A transaction ends: from now on only its marker's epoch counts.
+    pub(in crate::sim) fn ended(&mut self, marker: &EndMarker) {
+        let known = self.producers.get(&marker.producer_id);
+        if known.is_none_or(|known| known.epoch < marker.epoch) {
+            let expected = Expected { epoch: marker.epoch, sequence: 0 };
+            self.producers.insert(marker.producer_id, expected);
+        }
+        self.open.remove(&marker.producer_id);
+    }
+
+    /// The offset below which all transactions have ended.
+    pub(in crate::sim) fn last_stable(&self) -> i64 {
+        self.open.values().min().map_or(self.next, |first| (*first).max(self.log_start))
     }
 
     /// The batch that holds an offset.

@@ -19,6 +19,8 @@ pub(in crate::sim) struct Promises {
     pub(in crate::sim) ends: BTreeMap<PartitionId, i64>,
     /// The highest log start.
     pub(in crate::sim) starts: BTreeMap<PartitionId, i64>,
+    /// The transaction of each transactional batch, by a number that its client gave it.
+    pub(in crate::sim) transaction_of: BTreeMap<BatchId, u64>,
 }
 
 impl Promises {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use siltstone_log::{
     Append, Entry, Expired, PartitionId, PartitionRow, Position, RegistrationId, SegmentPlace, ShardHead,
-    ShardId,
+    ShardId, TxnEnd,
 };
 use siltstone_metadata::keys::{inline_segment, parts, shard_floor, shard_log};
-use siltstone_metadata::shard::{BlockOutcome, Effect, MIN_LEVEL, PartitionState, ShardState};
+use siltstone_metadata::shard::{BlockOutcome, Effect, MIN_LEVEL, PartitionState, ShardState, Verdict};
 use siltstone_store::{RangeLimit, Snapshot};
 
 use super::Oracle;
@@ -75,7 +75,7 @@ impl ShardHistory {
 
 /// The part of a row that is the same however it was come by.
 pub(in crate::sim) fn comparable(row: &PartitionRow) -> PartitionRow {
-    PartitionRow { horizon: Position::ZERO, last_chunk: None, ..row.clone() }
+    PartitionRow { horizon: Position::ZERO, last_chunk: None, aborted: None, ..row.clone() }
 }
 
 /// What is ready at once.
@@ -98,7 +98,7 @@ impl Oracle {
             let floor = shard_floor::decode(floor.as_deref()).unwrap_or(Position::ZERO);
             s7::floor_trails(shard, before, floor)?;
         }
-        Ok(())
+        self.transactions.whole(snapshot.as_ref())
     }
 
     fn read_page(&mut self, snapshot: &dyn Snapshot, shard: usize) -> Result<bool, Violation> {
@@ -137,7 +137,7 @@ impl Oracle {
             }
             _ => {}
         }
-        if matches!(entry, Entry::Append(_) | Entry::Trim { .. }) {
+        if matches!(entry, Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_)) {
             for partition in &applied.touched {
                 history.changes.entry(*partition).or_default().insert(position);
             }
@@ -154,6 +154,7 @@ impl Oracle {
         }
         match (entry, applied.effect) {
             (Entry::Append(append), Effect::Appended(outcomes)) => self.appended(snapshot, append, &outcomes),
+            (Entry::TxnEnd(end), Effect::Other) => self.txn_ended(position, end, &applied.touched),
             _ => Ok(()),
         }
     }
@@ -166,6 +167,20 @@ impl Oracle {
         log.log_start = state.log_start();
         let new = state.extents().iter().rev().take_while(|held| held.position == position);
         log.extents.extend(new.map(|held| (held.extent.base, held.extent)));
+        Ok(())
+    }
+
+    fn txn_ended(
+        &mut self,
+        position: Position,
+        end: &TxnEnd,
+        partitions: &[PartitionId],
+    ) -> Result<(), Violation> {
+        for partition in partitions {
+            let log = self.logs.entry(*partition).or_default();
+            self.transactions.ended(*partition, &end.marker, position)?;
+            s2::marker(log, *partition, end)?;
+        }
         Ok(())
     }
 
@@ -188,6 +203,13 @@ impl Oracle {
                 let found = s4::bytes_are_a_batch(&self.promises, block.partition, &bytes, batch)?;
                 s3::in_sequence(log, block.partition, batch, *verdict, found)?;
                 s2::given_out(log, &self.promises, block.partition, batch, *verdict, found, bytes)?;
+                if let (Verdict::Appended { base_offset }, Some(producer)) = (verdict, &batch.producer)
+                    && batch.transactional
+                {
+                    log.open.entry(producer.id).or_insert(*base_offset);
+                    let number = self.promises.transaction_of.get(&found).copied();
+                    self.transactions.appended(number, producer.id, block.partition)?;
+                }
             }
         }
         Ok(())
