@@ -16,15 +16,13 @@ use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
-
-/// Producer ids are taken from the store in blocks of so many.
-const PRODUCER_ID_BLOCK: u64 = 1000;
+use crate::producer_ids::ProducerIds;
+use crate::transaction::{Sweeper, Transactions, TransactionsParts};
 
 /// Settings of an agent, without those of its listeners.
 #[derive(Debug, Clone)]
@@ -97,7 +95,8 @@ pub struct Engine {
     reader: Reader,
     groups: Arc<Groups>,
     cache: PageCacheRef,
-    producer_ids: AsyncMutex<std::ops::Range<i64>>,
+    transactions: Arc<Transactions>,
+    producer_ids: Arc<ProducerIds>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -184,7 +183,15 @@ impl Engine {
             ambient: ambient.clone(),
             catalog: catalog.clone(),
         });
-        let changes = Changes::new(store.clone(), ambient, cluster.shards);
+        let changes = Changes::new(store.clone(), ambient.clone(), cluster.shards);
+        let producer_ids = Arc::new(ProducerIds::new(changes.clone()));
+        let transactions = Transactions::new(TransactionsParts {
+            store: store.clone(),
+            ambient,
+            catalog: catalog.clone(),
+            followers: followers.clone(),
+            producer_ids: producer_ids.clone(),
+        });
         let reader = Reader::new(store, followers.clone(), cache.clone());
         catalog.fresh().await?;
         futures::future::try_join_all(followers.shards().iter().map(|shard| shard.fresh())).await?;
@@ -199,7 +206,8 @@ impl Engine {
             reader,
             groups,
             cache: PageCacheRef(cache),
-            producer_ids: AsyncMutex::new(0..0),
+            transactions,
+            producer_ids,
             tasks: Mutex::new(tasks),
         }))
     }
@@ -244,6 +252,16 @@ impl Engine {
         &self.groups
     }
 
+    /// The transactions.
+    pub fn transactions(&self) -> &Arc<Transactions> {
+        &self.transactions
+    }
+
+    /// Looks after transactions that nobody ends.
+    pub(crate) fn sweeper(&self) -> Sweeper {
+        Sweeper::new(self.transactions.clone(), self.registration.id, self.settings.lease)
+    }
+
     /// Runs something for as long as the engine lives.
     pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
@@ -274,14 +292,7 @@ impl Engine {
     /// # Errors
     /// [`CatalogError::Unavailable`].
     pub async fn producer_id(&self) -> Result<i64, CatalogError> {
-        let mut block = self.producer_ids.lock().await;
-        if block.is_empty() {
-            let first = self.changes.take_producer_ids(PRODUCER_ID_BLOCK).await?;
-            *block = first..first + PRODUCER_ID_BLOCK as i64;
-        }
-        let id = block.start;
-        block.start += 1;
-        Ok(id)
+        self.producer_ids.take().await
     }
 
     /// Why the engine can't serve just now, if so.

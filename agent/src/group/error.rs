@@ -2,6 +2,7 @@
 
 use siltstone_metadata::group::classic::Refusal;
 use siltstone_metadata::group::consumer;
+use siltstone_metadata::transaction;
 use siltstone_store::StoreError;
 
 /// By what the client should do.
@@ -31,6 +32,9 @@ pub enum GroupError {
     /// The machine of the consumer protocol says no.
     #[error(transparent)]
     Consumer(#[from] consumer::Refusal),
+    /// The transaction that the offsets are to be committed with says no.
+    #[error(transparent)]
+    Transaction(#[from] transaction::Refusal),
     /// Rows that this program can't read: nothing to retry.
     #[error("the group's rows can't be read: {0}")]
     Corrupt(String),

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 pub use error::GroupError;
 pub use list::Listed;
-pub use offsets::{CommittedOffset, NewOffset, OffsetCommitter};
+pub use offsets::{CommittedOffset, NewOffset, OffsetCommitter, OffsetTransaction};
 use slot::Slot;
 use timers::Timers;
 

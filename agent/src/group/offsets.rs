@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use siltstone_configs::BrokerConfig;
-use siltstone_log::{OffsetRow, PartitionId};
+use siltstone_log::{OffsetRow, PartitionId, TxnRow};
 use siltstone_metadata::group::classic;
 use siltstone_metadata::group::consumer::{Committer, Refusal};
-use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
+use siltstone_metadata::keys::{
+    group_head, group_member, group_offset, group_pending, parts, txn, txn_group,
+};
 use siltstone_metadata::lease::GroupHold;
+use siltstone_metadata::transaction::{self, Admission, Claim, admit};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
 use tokio::time::Instant;
 
@@ -34,6 +38,15 @@ pub struct OffsetCommitter {
     pub version: i16,
 }
 
+/// The transaction with which offsets are to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetTransaction {
+    /// Its transactional id.
+    pub id: String,
+    /// The producer whose it is.
+    pub claim: Claim,
+}
+
 /// An offset to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOffset {
@@ -54,6 +67,30 @@ pub struct CommittedOffset {
     pub unstable: bool,
 }
 
+/// A commit of offsets, but for the offsets.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    group: &'a str,
+    who: &'a OffsetCommitter,
+    transaction: Option<&'a OffsetTransaction>,
+}
+
+impl Request<'_> {
+    /// Where an offset goes.
+    fn key(&self, partition: PartitionId) -> Bytes {
+        match self.transaction {
+            None => group_offset::key(self.group, partition),
+            Some(transaction) => group_pending::key(self.group, transaction.claim.producer_id, partition),
+        }
+    }
+}
+
+/// What a transaction adds to a commit of offsets.
+struct Joined {
+    reads: Vec<KeyRange>,
+    mutations: Vec<Mutation>,
+}
+
 impl Groups {
     /// Commits offsets, durably.
     ///
@@ -66,32 +103,55 @@ impl Groups {
         who: OffsetCommitter,
         offsets: Vec<NewOffset>,
     ) -> Result<(), GroupError> {
+        self.commit_all(config, Request { group, who: &who, transaction: None }, offsets).await
+    }
+
+    /// Hands offsets to a transaction, durably: they are committed when it is. Whoever wants stable offsets waits for it.
+    ///
+    /// # Errors
+    /// See [`GroupError`]: then some may have been handed over, if there were very many, or if it is `Unavailable`.
+    pub async fn commit_with(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        group: &str,
+        who: OffsetCommitter,
+        transaction: OffsetTransaction,
+        offsets: Vec<NewOffset>,
+    ) -> Result<(), GroupError> {
+        let transaction = Some(&transaction);
+        self.commit_all(config, Request { group, who: &who, transaction }, offsets).await
+    }
+
+    async fn commit_all(
+        self: &Arc<Self>,
+        config: &BrokerConfig,
+        request: Request<'_>,
+        offsets: Vec<NewOffset>,
+    ) -> Result<(), GroupError> {
         let mut mutations = Vec::with_capacity(offsets.len());
         let mut bytes = 0;
         for NewOffset { partition, row } in offsets {
             bytes += ROW_BYTES + row.metadata.len();
-            mutations
-                .push(Mutation::Set { key: group_offset::key(group, partition), value: row.encode().into() });
+            mutations.push(Mutation::Set { key: request.key(partition), value: row.encode().into() });
             if bytes >= WRITTEN_AT_ONCE {
-                self.commit_some(config, group, &who, std::mem::take(&mut mutations)).await?;
+                self.commit_some(config, request, std::mem::take(&mut mutations)).await?;
                 bytes = 0;
             }
         }
         // Also if there is nothing left: then it is a sign of life, and may be refused.
-        self.commit_some(config, group, &who, mutations).await
+        self.commit_some(config, request, mutations).await
     }
 
     async fn commit_some(
         self: &Arc<Self>,
         config: &BrokerConfig,
-        group: &str,
-        who: &OffsetCommitter,
+        request: Request<'_>,
         mutations: Vec<Mutation>,
     ) -> Result<(), GroupError> {
         let until = Instant::now() + std::time::Duration::from_millis(config.offsets.commit_timeout_ms);
         let mut pause = std::time::Duration::from_millis(1);
         loop {
-            let why = match self.try_commit(config, group, who, mutations.clone()).await {
+            let why = match self.try_commit(config, request, mutations.clone()).await {
                 Err(GroupError::Unavailable(why)) => why,
                 done => return done,
             };
@@ -108,12 +168,21 @@ impl Groups {
     async fn try_commit(
         self: &Arc<Self>,
         config: &BrokerConfig,
-        group: &str,
-        who: &OffsetCommitter,
-        mutations: Vec<Mutation>,
+        request: Request<'_>,
+        mut mutations: Vec<Mutation>,
     ) -> Result<(), GroupError> {
+        let Request { group, who, transaction } = request;
         let snapshot = self.parts.store.snapshot().await?;
-        let hold = self.permit(config, group, who.clone()).await?;
+        let mut reads = Vec::new();
+        if let Some(transaction) = transaction {
+            let now = self.parts.ambient.clock.now();
+            let joined = join(snapshot.as_ref(), group, transaction, now).await?;
+            reads = joined.reads;
+            if !mutations.is_empty() {
+                mutations.extend(joined.mutations);
+            }
+        }
+        let hold = self.permit(config, group, who.clone(), transaction.is_some()).await?;
         if mutations.is_empty() {
             return Ok(());
         }
@@ -121,7 +190,7 @@ impl Groups {
             // Loaded or lost since the snapshot: the next try tells.
             return Err(GroupError::Unavailable("the group has just been loaded".into()));
         }
-        let mut reads = hold.reads();
+        reads.extend(hold.reads());
         reads.push(KeyRange::key(group_head::key(group)));
         // What it gives up in the consumer protocol changes its own row alone.
         reads.extend(
@@ -152,6 +221,7 @@ impl Groups {
         config: &BrokerConfig,
         group: &str,
         who: OffsetCommitter,
+        transactional: bool,
     ) -> Result<GroupHold, GroupError> {
         let (create, version) = (who.generation < 0, who.version);
         let permitted = self
@@ -159,13 +229,17 @@ impl Groups {
                 let OffsetCommitter { member, instance, generation, version } = &who;
                 let who = Committer { member, instance: instance.as_deref(), epoch: *generation };
                 let cx = now.context();
-                loaded.machine.may_commit(&cx, &who, Some(*version))?;
+                loaded.machine.may_commit(&cx, &who, (!transactional).then_some(*version))?;
                 loaded.machine.exist(&cx);
                 Ok::<_, Refusal>(loaded.hold.clone())
             })
             .await;
         match permitted {
-            Err(GroupError::NotFound(_)) if version < KNOWS_NO_GROUP => {
+            Err(GroupError::NotFound(_)) if transactional || version < KNOWS_NO_GROUP => {
+                Err(classic::Refusal::IllegalGeneration.into())
+            }
+            // TxnOffsetCommit knows nothing of epochs of members.
+            Ok(Err(Refusal::StaleMemberEpoch { .. })) if transactional => {
                 Err(classic::Refusal::IllegalGeneration.into())
             }
             other => Ok(other??),
@@ -274,6 +348,37 @@ impl Groups {
         }
         Ok(results)
     }
+}
+
+/// Lets a group take part in a transaction: what the commit of its pending offsets must read and write beside them.
+async fn join(
+    snapshot: &dyn Snapshot,
+    group: &str,
+    transaction: &OffsetTransaction,
+    now: i64,
+) -> Result<Joined, GroupError> {
+    let OffsetTransaction { id, claim } = transaction;
+    let key = txn::key(id);
+    let row = snapshot.get(&key).await?;
+    let row = row.map(|bytes| TxnRow::decode(&bytes)).transpose();
+    let row = row.map_err(|error| GroupError::Corrupt(error.to_string()))?;
+    let mut joined = Joined { reads: vec![KeyRange::key(key.clone())], mutations: Vec::new() };
+    match admit(row.as_ref(), claim, now) {
+        Admission::Refused(refusal) => return Err(refusal.into()),
+        Admission::Ongoing => {}
+        Admission::Begin(row) => {
+            joined.mutations.push(Mutation::Set { key, value: row.encode().into() });
+        }
+    }
+    let group = txn_group::key(claim.producer_id, group);
+    if claim.implicit {
+        joined.mutations.push(Mutation::Set { key: group, value: Bytes::new() });
+    } else if snapshot.get(&group).await?.is_some() {
+        joined.reads.push(KeyRange::key(group));
+    } else {
+        return Err(transaction::Refusal::NotAdded.into());
+    }
+    Ok(joined)
 }
 
 async fn pending(snapshot: &dyn Snapshot, group: &str) -> Result<Vec<PartitionId>, StoreError> {

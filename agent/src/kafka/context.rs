@@ -54,7 +54,8 @@ impl Broker {
         let config = move || weak.upgrade().map(|broker| broker.broker_config());
         let engine = &broker.engine;
         engine.run(engine.groups().clone().run(config.clone()));
-        engine.run(engine.groups().clone().expire(config));
+        engine.run(engine.groups().clone().expire(config.clone()));
+        engine.run(engine.sweeper().run(config));
         broker
     }
 

@@ -5,14 +5,15 @@ use siltstone_kafka::{ApiKey, Request, Response};
 use super::context::Context;
 use super::held::{Held, NextTurn};
 use super::{
-    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
-    consumer_group_heartbeat, create_acls, create_partitions, create_topics, delete_acls, delete_groups,
-    delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions,
-    describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, heartbeat,
+    add_offsets_to_txn, add_partitions_to_txn, alter_client_quotas, alter_configs,
+    alter_partition_reassignments, api_versions, consumer_group_describe, consumer_group_heartbeat,
+    create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_producers, describe_topic_partitions, describe_transactions,
+    describe_user_scram_credentials, elect_leaders, end_txn, fetch, find_coordinator, heartbeat,
     incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
-    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, sync_group, update_features,
+    list_offsets, list_partition_reassignments, list_transactions, metadata, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, sync_group, txn_offset_commit, update_features, write_txn_markers,
 };
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
@@ -36,6 +37,11 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
@@ -55,6 +61,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::ListConfigResources,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
@@ -177,6 +185,32 @@ async fn groups(cx: &Context, version: i16, request: Request) -> Option<Response
         Request::DescribeGroups(r) => Response::DescribeGroups(describe_groups::handle(cx, version, r).await),
         Request::ListGroups(r) => Response::ListGroups(list_groups::handle(cx, version, r).await),
         Request::DeleteGroups(r) => Response::DeleteGroups(delete_groups::handle(cx, version, r).await),
+        request => return transactions(cx, version, request).await,
+    })
+}
+
+/// The answers about transactions.
+async fn transactions(cx: &Context, version: i16, request: Request) -> Option<Response> {
+    Some(match request {
+        Request::AddPartitionsToTxn(r) => {
+            Response::AddPartitionsToTxn(add_partitions_to_txn::handle(cx, version, r).await)
+        }
+        Request::AddOffsetsToTxn(r) => {
+            Response::AddOffsetsToTxn(add_offsets_to_txn::handle(cx, version, r).await)
+        }
+        Request::EndTxn(r) => Response::EndTxn(end_txn::handle(cx, version, r).await),
+        Request::TxnOffsetCommit(r) => {
+            Response::TxnOffsetCommit(txn_offset_commit::handle(cx, version, r).await)
+        }
+        Request::WriteTxnMarkers(r) => {
+            Response::WriteTxnMarkers(write_txn_markers::handle(cx, version, r).await)
+        }
+        Request::ListTransactions(r) => {
+            Response::ListTransactions(list_transactions::handle(cx, version, r).await)
+        }
+        Request::DescribeTransactions(r) => {
+            Response::DescribeTransactions(describe_transactions::handle(cx, version, r).await)
+        }
         _ => return None,
     })
 }

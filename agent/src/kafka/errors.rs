@@ -14,6 +14,7 @@ use siltstone_records::Refusal;
 use crate::fetch::FetchError;
 use crate::group::GroupError;
 use crate::produce::WriteError;
+use crate::transaction::TransactionError;
 
 /// A change of the catalog that was not made.
 pub(super) fn catalog(error: &CatalogError) -> ErrorCode {
@@ -141,7 +142,50 @@ pub(super) fn group(error: &GroupError) -> ErrorCode {
         GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
         GroupError::Refused(refusal) => classic_group(refusal),
         GroupError::Consumer(refusal) => consumer_group(refusal),
+        GroupError::Transaction(refusal) => transactional_offsets(*refusal, i16::MAX),
         GroupError::Corrupt(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// Offsets that were not handed to a transaction, by the version of TxnOffsetCommit.
+pub(super) fn pending_offsets(error: &GroupError, version: i16) -> ErrorCode {
+    match error {
+        GroupError::Transaction(refusal) => transactional_offsets(*refusal, version),
+        other => group(other),
+    }
+}
+
+fn transactional_offsets(refusal: transaction::Refusal, version: i16) -> ErrorCode {
+    /// The first version whose clients know that all is well again once the transaction is aborted (KIP-890).
+    const ABORTABLE: i16 = 4;
+    match refusal {
+        transaction::Refusal::Fenced => ErrorCode::InvalidProducerEpoch,
+        transaction::Refusal::UnknownId => ErrorCode::InvalidProducerIdMapping,
+        _ if version >= ABORTABLE => ErrorCode::TransactionAbortable,
+        _ => ErrorCode::InvalidTxnState,
+    }
+}
+
+/// A step of a transaction that is not done. `knows_fenced`: the request's version is one whose clients know the newer of the two codes for that.
+pub(super) fn transaction(error: &TransactionError, knows_fenced: bool) -> ErrorCode {
+    match error {
+        TransactionError::InvalidId => ErrorCode::InvalidRequest,
+        TransactionError::InvalidTimeout { .. } => ErrorCode::InvalidTransactionTimeout,
+        // Final for every client, and at once; most other codes would be tried again for ever.
+        TransactionError::Unsupported => ErrorCode::TransactionalIdAuthorizationFailed,
+        TransactionError::NotFound => ErrorCode::TransactionalIdNotFound,
+        TransactionError::Refused(refusal) => match refusal {
+            transaction::Refusal::UnknownId => ErrorCode::InvalidProducerIdMapping,
+            transaction::Refusal::Fenced if knows_fenced => ErrorCode::ProducerFenced,
+            transaction::Refusal::Fenced => ErrorCode::InvalidProducerEpoch,
+            transaction::Refusal::NotOngoing | transaction::Refusal::NotAdded => {
+                ErrorCode::TransactionAbortable
+            }
+            transaction::Refusal::InvalidState => ErrorCode::InvalidTxnState,
+        },
+        // Clients find the coordinator again and ask there.
+        TransactionError::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
+        TransactionError::TooLarge(_) | TransactionError::Corrupt(_) => ErrorCode::UnknownServerError,
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Task {
     Checkpoint(ShardId),
     /// Trimming the catalog's log.
     Catalog,
+    /// Ending transactions that take too long, and forgetting transactional ids.
+    Transactions,
 }
 
 impl Task {
@@ -23,6 +25,7 @@ impl Task {
         match self {
             Task::Checkpoint(shard) => key.raw(&[1]).shard(shard).done(),
             Task::Catalog => key.raw(&[2]).done(),
+            Task::Transactions => key.raw(&[3]).done(),
         }
     }
 }

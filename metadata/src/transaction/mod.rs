@@ -12,9 +12,30 @@
 //! Deliberately not here: reading and writing rows, the partitions and groups of a transaction (keys of their own), and what the fold makes
 //! of the end of a transaction ([`crate::shard`]).
 
+mod add;
 mod admit;
+mod end;
+mod epoch;
+mod expire;
+mod init;
+mod watch;
 
+pub use add::add;
 pub use admit::{Admission, Claim, Refusal, admit};
+pub use end::{End, EndRequest, end};
+pub use epoch::Ended;
+pub use expire::{abort_timed_out, is_expired};
+pub use init::{InitRequest, Initialized, init};
+pub use watch::Watch;
+
+/// What a rule says that may need a new producer id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<T> {
+    /// Decided.
+    Made(T),
+    /// A producer id that nobody has yet is needed: ask again with one.
+    NeedsId,
+}
 
 #[cfg(test)]
 mod tests;

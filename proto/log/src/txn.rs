@@ -45,7 +45,7 @@ pub struct TxnRow {
     /// The last transaction was begun by a client that adds partitions by writing to them, and whose epoch is raised at each end
     /// (KIP-890, transaction version 2).
     pub implicit: bool,
-    /// When the ongoing transaction began, milliseconds since the Unix epoch; -1 if none is ongoing.
+    /// When the last transaction began, milliseconds since the Unix epoch; -1 while the state is empty.
     pub started: i64,
     /// When the row was last written, milliseconds since the Unix epoch.
     pub updated: i64,

@@ -44,6 +44,7 @@ pub use leave::{Leaver, Left};
 pub use machine::{Change, ConsumerGroup};
 pub use offsets::Committer;
 pub use owners::TwoOwners;
+pub use pattern::compile as compile_pattern;
 pub use request::{AWAY_EPOCH, HeartbeatAnswer, HeartbeatRequest, LEAVE_EPOCH};
 
 use crate::catalog::CatalogState;

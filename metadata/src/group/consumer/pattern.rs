@@ -14,7 +14,10 @@ const COMPILED_BYTES: usize = 1 << 20;
 const LONGEST: usize = 16 << 10;
 
 /// Compiles a pattern so that it matches whole names.
-pub(super) fn compile(pattern: &str) -> Result<Regex, Refusal> {
+///
+/// # Errors
+/// [`Refusal::InvalidRegex`].
+pub fn compile(pattern: &str) -> Result<Regex, Refusal> {
     if pattern.len() > LONGEST {
         return Err(Refusal::InvalidRegex(format!("it has more than {LONGEST} bytes")));
     }

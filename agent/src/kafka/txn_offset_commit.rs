@@ -1,0 +1,91 @@
+//! TxnOffsetCommit, versions 0 to 5: offsets that are committed with a transaction. From version 5 on the group needn't be added first (KIP-890).
+
+use siltstone_kafka::ErrorCode;
+use siltstone_kafka::txn_offset_commit::request::Partition as Wanted;
+use siltstone_kafka::txn_offset_commit::response::{Partition, Topic};
+use siltstone_kafka::txn_offset_commit::{Request, Response};
+use siltstone_log::OffsetRow;
+use siltstone_metadata::transaction::Claim;
+
+use super::context::Context;
+use super::errors;
+use super::lookup::{TopicKey, Topics};
+use crate::group::{Groups, NewOffset, OffsetCommitter, OffsetTransaction};
+use crate::transaction::Transactions;
+
+/// The first version in which the transaction takes up a group by the commit of its offsets.
+const IMPLICIT: i16 = 5;
+
+pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Response {
+    let config = cx.broker.broker_config();
+    let now = cx.engine().ambient().clock.now();
+    let mut topics = Topics::new(cx);
+    let mut offsets = Vec::new();
+    let mut answer = Response::default();
+    // Which answers stand and fall with the commit.
+    let mut open = Vec::new();
+    for topic in request.topics {
+        let key = TopicKey::Name(topic.name.as_str().into());
+        let mut told = Topic { name: topic.name, partitions: Vec::new() };
+        for wanted in topic.partitions {
+            let index = wanted.partition_index;
+            let place = match check(wanted, config.offsets.metadata_max_bytes as usize, now) {
+                Ok(row) => {
+                    topics.partition(&key, index).await.map(|(_, partition)| NewOffset { partition, row })
+                }
+                Err(code) => Err(code),
+            };
+            let error_code = place.as_ref().err().map_or(0, |code| code.code());
+            if let Ok(offset) = place {
+                open.push((answer.topics.len(), told.partitions.len()));
+                offsets.push(offset);
+            }
+            told.partitions.push(Partition { partition_index: index, error_code });
+        }
+        answer.topics.push(told);
+    }
+    let who = OffsetCommitter {
+        member: request.member_id,
+        instance: request.group_instance_id,
+        generation: request.generation_id,
+        version,
+    };
+    let claim = Claim {
+        producer_id: request.producer_id,
+        epoch: request.producer_epoch,
+        implicit: version >= IMPLICIT,
+    };
+    let transaction = OffsetTransaction { id: request.transactional_id, claim };
+    let checked = Groups::check_member_id(&request.group_id).map_err(|error| errors::group(&error));
+    let checked = checked.and_then(|()| {
+        Transactions::check_id(&transaction.id).map_err(|error| errors::transaction(&error, true))
+    });
+    let done = match checked {
+        Ok(()) => {
+            let groups = cx.engine().groups();
+            let done = groups.commit_with(&config, &request.group_id, who, transaction, offsets).await;
+            done.map_err(|error| errors::pending_offsets(&error, version))
+        }
+        Err(code) => Err(code),
+    };
+    if let Err(code) = done {
+        for (topic, partition) in open {
+            answer.topics[topic].partitions[partition].error_code = code.code();
+        }
+    }
+    answer
+}
+
+fn check(wanted: Wanted, most: usize, now: i64) -> Result<OffsetRow, ErrorCode> {
+    let metadata = wanted.committed_metadata.unwrap_or_default();
+    if metadata.len() > most {
+        return Err(ErrorCode::OffsetMetadataTooLarge);
+    }
+    Ok(OffsetRow {
+        offset: wanted.committed_offset,
+        leader_epoch: wanted.committed_leader_epoch,
+        committed: now,
+        expires: None,
+        metadata,
+    })
+}
