@@ -257,7 +257,7 @@ pub(super) struct Plan {
     offset: i64,
     max_bytes: usize,
     bounds: Bounds,
-    /// Batches from here on are not wanted.
+    /// Batches are wanted that lie wholly before this offset.
     end: i64,
     begun: VecDeque<(Extent, Begun)>,
     /// Extents behind those.
@@ -333,7 +333,8 @@ fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Pieces) -> Resul
         if found.end() <= part.offset {
             continue;
         }
-        if found.base >= part.end {
+        // A trim may have cut into the batch at the end.
+        if found.end() > part.end {
             return Ok(false);
         }
         let first = pieces.bytes == 0 && part.at_least_one;

@@ -1,7 +1,7 @@
 //! Batches that clients send: each different from every other, so that its bytes say which it is.
 
 use bytes::Bytes;
-use siltstone_agent::produce::{NewBatch, Placement};
+use siltstone_agent::produce::{BatchTransaction, NewBatch, Placement};
 use siltstone_log::{BatchMeta, PartitionId, ProducerMeta};
 use siltstone_records::{BatchBuilder, HEADER_LEN, Header, NewRecord, Producer, Scratch};
 
@@ -16,6 +16,7 @@ pub(super) struct Made {
     pub(super) meta: BatchMeta,
     pub(super) partition: PartitionId,
     pub(super) placement: Placement,
+    pub(super) transaction: Option<BatchTransaction>,
 }
 
 /// What is to be made.
@@ -29,6 +30,7 @@ pub(super) struct Wanted {
     pub(super) timestamp: i64,
     pub(super) producer: Option<ProducerMeta>,
     pub(super) placement: Placement,
+    pub(super) transactional: bool,
 }
 
 /// Makes a batch.
@@ -37,6 +39,7 @@ pub(super) fn make(wanted: &Wanted) -> Made {
     if let Some(ProducerMeta { id, epoch, first_sequence }) = wanted.producer {
         builder = builder.producer(Producer { id, epoch, base_sequence: first_sequence });
     }
+    builder = builder.transactional(wanted.transactional);
     let value = vec![wanted.number as u8; wanted.value_bytes];
     for record in 0..wanted.records {
         let mut key = wanted.number.to_be_bytes().to_vec();
@@ -51,11 +54,12 @@ pub(super) fn make(wanted: &Wanted) -> Made {
         records: wanted.records,
         max_timestamp: wanted.timestamp + i64::from(wanted.records) - 1,
         producer: wanted.producer,
-        transactional: false,
+        transactional: wanted.transactional,
         void: false,
     };
     let Some(id) = id_of(&bytes) else { unreachable!("a batch has a header") };
-    Made { id, bytes, meta, partition: wanted.partition, placement: wanted.placement }
+    let Wanted { partition, placement, .. } = *wanted;
+    Made { id, bytes, meta, partition, placement, transaction: None }
 }
 
 impl Made {
@@ -67,7 +71,7 @@ impl Made {
             meta: self.meta,
             compressed: false,
             placement: self.placement,
-            transaction: None,
+            transaction: self.transaction.clone(),
         }
     }
 }

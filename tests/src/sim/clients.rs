@@ -4,6 +4,7 @@ mod admin;
 mod consumer;
 mod idempotent;
 mod plain;
+mod transactional;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_agent::engine::Engine;
-use siltstone_agent::produce::{Placement, WriteOutcome};
+use siltstone_agent::produce::{BatchTransaction, Placement, WriteOutcome};
 use siltstone_log::{PartitionId, ProducerMeta};
 use siltstone_store::memory::Chance;
 use tokio::task::JoinSet;
@@ -29,6 +30,7 @@ pub(super) fn spawn(world: &Rc<World>, tasks: &mut JoinSet<()>) {
         at_work(world, tasks, idempotent::run(world.clone(), number));
         at_work(world, tasks, plain::run(world.clone(), number));
         at_work(world, tasks, consumer::run(world.clone(), number));
+        at_work(world, tasks, transactional::run(world.clone(), number));
     }
     at_work(world, tasks, admin::run(world.clone()));
 }
@@ -59,13 +61,14 @@ pub(super) fn new_batch(
     agent: usize,
     partition: PartitionId,
     producer: Option<ProducerMeta>,
+    transaction: Option<BatchTransaction>,
 ) -> Made {
     let placement = match chance.below(6) {
         0 => Placement::Object,
         1 => Placement::Inline,
         _ => Placement::Auto,
     };
-    make(&Wanted {
+    let made = make(&Wanted {
         number: world.number(),
         partition,
         records: 1 + chance.below(4) as u32,
@@ -73,7 +76,9 @@ pub(super) fn new_batch(
         timestamp: world.agents[agent].ambient.clock.now(),
         producer,
         placement,
-    })
+        transactional: transaction.is_some(),
+    });
+    Made { transaction, ..made }
 }
 
 /// What a produce request needs before its batches may be appended.

@@ -67,7 +67,7 @@ async fn write_one(world: &World, agent: usize) -> Result<(), Violation> {
     let mut chance = world.chance(500 + agent as u64);
     for _ in 0..TRIES {
         let partition = world.some_partition(&mut chance);
-        let made = new_batch(world, &mut chance, agent, partition, None);
+        let made = new_batch(world, &mut chance, agent, partition, None, None);
         world.oracle.borrow_mut().promises.sent(&made);
         let (connection, batch) = (world.number(), made.clone());
         let outcomes =

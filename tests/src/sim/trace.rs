@@ -36,6 +36,10 @@ counts! {
     unknown,
     /// Batches that were answered as not being in the log.
     refused,
+    /// Transactions that were committed, as their clients were told.
+    commits,
+    /// And aborted.
+    aborts,
     /// Answers to fetches that were checked.
     fetches,
     /// Batches read.

@@ -121,7 +121,7 @@ impl Producer {
         let most = if queue.known { 1 + chance.below(IN_FLIGHT as u64) as usize } else { 1 };
         while world.storming.get() && queue.waiting.len() < most {
             let meta = ProducerMeta { id: *id, epoch: *epoch, first_sequence: queue.next_sequence };
-            let made = new_batch(world, chance, *agent, partition, Some(meta));
+            let made = new_batch(world, chance, *agent, partition, Some(meta), None);
             queue.next_sequence += made.meta.records as i32;
             queue.waiting.push_back(Waiting { made, tries: 0 });
         }

@@ -20,7 +20,7 @@ pub(super) async fn run(world: Rc<World>, number: u64) {
         let partition = world.some_partition(&mut chance);
         let count = 1 + chance.below(4);
         let made: Vec<Made> =
-            (0..count).map(|_| new_batch(&world, &mut chance, agent, partition, None)).collect();
+            (0..count).map(|_| new_batch(&world, &mut chance, agent, partition, None, None)).collect();
         made.iter().for_each(|made| world.oracle.borrow_mut().promises.sent(made));
         let batches = made.clone();
         let place = &world.agents[agent];
