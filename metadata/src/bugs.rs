@@ -38,11 +38,23 @@ pub enum Bug {
     RowWithoutLogStart,
     /// A duplicate is answered with the end of the log.
     DuplicateAtEnd,
+    /// Flushes of transactional batches don't conflict with the end of their transaction.
+    TransactionUnread,
+    /// The end of a transaction doesn't conflict with flushes that add partitions to it.
+    PartitionsUnread,
+    /// Batches are appended though their transaction has ended.
+    NothingIsVoid,
+    /// The last stable offset is the end of the log.
+    StableIsEnd,
+    /// Aborted transactions are looked for in the fold alone.
+    AbortedChunksIgnored,
+    /// An abort commits its offsets.
+    AbortCommitsOffsets,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 16] = [
+    pub const ALL: [Bug; 22] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -59,6 +71,12 @@ impl Bug {
         Bug::LostIsFailure,
         Bug::RowWithoutLogStart,
         Bug::DuplicateAtEnd,
+        Bug::TransactionUnread,
+        Bug::PartitionsUnread,
+        Bug::NothingIsVoid,
+        Bug::StableIsEnd,
+        Bug::AbortedChunksIgnored,
+        Bug::AbortCommitsOffsets,
     ];
 }
 

@@ -262,7 +262,9 @@ impl Committer {
             self.pending.refuse(shard, counter, refused);
         }
         let mut reads = self.reads();
-        reads.extend(admissions.reads);
+        if !bugs::on(Bug::TransactionUnread) {
+            reads.extend(admissions.reads);
+        }
         Ok(Some(Basis { version: snapshot.version(), reads, admitted: Some(mutations) }))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use siltstone_log::{EndMarker, Entry, PartitionId, ShardId, TxnEnd, shard_of};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::keys::{
     group_offset, group_pending, shard_log, shard_tick, txn, txn_group, txn_partition,
 };
@@ -60,7 +61,9 @@ impl Transactions {
         }
         for range in [txn_partition::of(producer), groups] {
             plan.mutations.push(Mutation::ClearRange { range: range.clone() });
-            plan.reads.push(range);
+            if !bugs::on(Bug::PartitionsUnread) {
+                plan.reads.push(range);
+            }
         }
         Ok(plan)
     }
@@ -102,7 +105,7 @@ async fn offsets(
     plan: &mut Plan,
 ) -> Result<(), TransactionError> {
     let pending = group_pending::of_producer(group, marker.producer_id);
-    if marker.commit {
+    if marker.commit || bugs::on(Bug::AbortCommitsOffsets) {
         for (key, value) in read_all(snapshot, &pending, limits::COMMIT_BYTES).await? {
             let partition = group_pending::parse(&key);
             let partition = partition.ok_or_else(|| TransactionError::Corrupt("an offset's key".into()))?;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use siltstone_agent::group::{NewOffset, OffsetCommitter, OffsetTransaction};
 use siltstone_agent::produce::{BatchTransaction, WriteError, WriteOutcome};
@@ -130,7 +131,7 @@ impl Client {
             self.event(&format!("{number} is left open"));
             if self.chance.happens(0.5) {
                 // The sweeper may come first.
-                tokio::time::sleep(std::time::Duration::from_millis(TIMEOUT_MS as u64)).await;
+                tokio::time::sleep(Duration::from_millis(TIMEOUT_MS as u64)).await;
             }
             self.producer = None;
             return;
@@ -179,9 +180,16 @@ impl Client {
                 }
             }
             let (connection, sent) = (self.connection, batches.clone());
+            // Now and then it loses its patience, and ends the transaction while what it wrote is on its way.
+            let hasty = self.chance.happens(0.15);
+            let limit = if hasty { Duration::from_millis(self.chance.below(40)) } else { PATIENCE };
             let place = &self.world.agents[self.agent];
-            let answer = place.call(PATIENCE, async |engine| send(engine, connection, sent).await).await;
+            let answer = place.call(limit, async |engine| send(engine, connection, sent).await).await;
             match answer {
+                Err(NoAnswer::Late) if hasty => {
+                    self.event("does not wait");
+                    return false;
+                }
                 Ok(Ok(outcomes)) => {
                     self.event(&format!("{number} in {partition:?}: {outcomes:?}"));
                     let judged = judge(&self.world, &batches, &outcomes, tries);
