@@ -173,3 +173,6 @@ async fn row(snapshot: &dyn Snapshot, id: &str) -> Result<Option<TxnRow>, Transa
 fn decode(bytes: &[u8]) -> Result<TxnRow, TransactionError> {
     TxnRow::decode(bytes).map_err(|error| TransactionError::Corrupt(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,4 +8,5 @@ mod ending;
 mod fetching;
 mod kit;
 mod producing;
+mod transactions;
 mod versions;
