@@ -35,6 +35,13 @@ struct Committer {
     transactions: BTreeSet<u64>,
 }
 
+/// The commit that a position belongs to.
+fn stamp(position: Position) -> [u8; 10] {
+    let mut stamp = [0; 10];
+    stamp.copy_from_slice(&position.0[..10]);
+    stamp
+}
+
 /// All transactions of a run.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Transactions {
@@ -67,12 +74,14 @@ impl Transactions {
         number: Option<u64>,
         producer: i64,
         partition: PartitionId,
+        position: Position,
     ) -> Result<(), Violation> {
         let Some(number) = number else {
             return fail(NAME, format!("{partition:?} has a transactional batch of no known transaction"));
         };
         let transaction = self.all.entry(number).or_default();
-        if let Some(end) = transaction.end {
+        // Shards are read one after the other: what comes now may stand before the end all the same.
+        if let Some(end) = transaction.end.filter(|(_, end)| *end < stamp(position)) {
             return fail(
                 NAME,
                 format!("{partition:?} gets a batch of transaction {number}, which ended {end:?}"),
@@ -99,9 +108,7 @@ impl Transactions {
             let transaction = self.all.entry(number).or_default();
             transaction.open.remove(&partition);
             transaction.ended.insert(partition);
-            let mut stamp = [0; 10];
-            stamp.copy_from_slice(&position.0[..10]);
-            let end = (marker.commit, stamp);
+            let end = (marker.commit, stamp(position));
             if transaction.end.replace(end).is_some_and(|before| before != end) {
                 return fail(NAME, format!("transaction {number} has more than one end: {transaction:?}"));
             }

@@ -153,7 +153,9 @@ impl Oracle {
             self.follow_bounds(shard, *partition, position)?;
         }
         match (entry, applied.effect) {
-            (Entry::Append(append), Effect::Appended(outcomes)) => self.appended(snapshot, append, &outcomes),
+            (Entry::Append(append), Effect::Appended(outcomes)) => {
+                self.appended(snapshot, position, append, &outcomes)
+            }
             (Entry::TxnEnd(end), Effect::Other) => self.txn_ended(position, end, &applied.touched),
             _ => Ok(()),
         }
@@ -187,6 +189,7 @@ impl Oracle {
     fn appended(
         &mut self,
         snapshot: &dyn Snapshot,
+        position: Position,
         append: &Append,
         outcomes: &[BlockOutcome],
     ) -> Result<(), Violation> {
@@ -208,7 +211,7 @@ impl Oracle {
                 {
                     log.open.entry(producer.id).or_insert(*base_offset);
                     let number = self.promises.transaction_of.get(&found).copied();
-                    self.transactions.appended(number, producer.id, block.partition)?;
+                    self.transactions.appended(number, producer.id, block.partition, position)?;
                 }
             }
         }
