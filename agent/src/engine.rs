@@ -109,6 +109,17 @@ impl std::fmt::Debug for PageCacheRef {
     }
 }
 
+/// The shards of the cluster, not running yet.
+fn follow(
+    cluster: &ClusterRow,
+    own: RegistrationId,
+    store: &Arc<dyn Store>,
+    pending: &Arc<Pending>,
+) -> Followers {
+    let shard = |shard| Shard::new(ShardId(shard), cluster.shards, own, store.clone(), pending.clone());
+    Followers::new((0..cluster.shards).map(shard).collect())
+}
+
 impl Engine {
     /// Registers, follows catalog and shards, and returns once all of them are known.
     ///
@@ -138,12 +149,7 @@ impl Engine {
         lease::register(store.as_ref(), &registration).await?;
         let mut tasks = JoinSet::new();
         let pending = Arc::new(Pending::default());
-        let shards: Vec<Arc<Shard>> = (0..cluster.shards)
-            .map(|shard| {
-                Shard::new(ShardId(shard), cluster.shards, registration.id, store.clone(), pending.clone())
-            })
-            .collect();
-        let followers = Followers::new(shards);
+        let followers = follow(&cluster, registration.id, &store, &pending);
         let catalog = Catalog::new(store.clone());
         let source = Segments { objects: objects.clone(), store: store.clone() };
         let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, Arc::new(source));

@@ -105,7 +105,7 @@ async fn offset_for_leader_epoch_serves_every_version() {
 }
 
 #[tokio::test]
-async fn producer_ids_are_given_once_and_transactions_refused() {
+async fn producer_ids_are_given_once_and_transactional_ids_raise_epochs() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut ids = std::collections::BTreeSet::new();
@@ -114,9 +114,17 @@ async fn producer_ids_are_given_once_and_transactions_refused() {
         let response = client.call(version, &plain).await;
         assert_eq!((response.error_code, response.producer_epoch), (0, 0));
         assert!(ids.insert(response.producer_id));
-        let transactional =
-            init_producer_id::Request { transactional_id: Some("x".into()), ..Default::default() };
-        assert_ne!(client.call(version, &transactional).await.error_code, 0);
+        let transactional = init_producer_id::Request {
+            transactional_id: Some("x".into()),
+            transaction_timeout_ms: 1000,
+            ..Default::default()
+        };
+        let response = client.call(version, &transactional).await;
+        assert_eq!((response.error_code, response.producer_epoch), (0, version));
+        assert!(version > 0 || ids.insert(response.producer_id));
+        let endless = init_producer_id::Request { transaction_timeout_ms: 0, ..transactional };
+        let refused = client.call(version, &endless).await.error_code;
+        assert_eq!(refused, ErrorCode::InvalidTransactionTimeout.code());
     }
     let half = init_producer_id::Request { transactional_id: None, producer_id: 5, ..Default::default() };
     assert_eq!(client.call(4, &half).await.error_code, ErrorCode::InvalidRequest.code());

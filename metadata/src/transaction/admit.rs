@@ -48,7 +48,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// [`Refusal::UnknownId`], [`Refusal::Fenced`].
-pub(super) fn same<'a>(row: Option<&'a TxnRow>, producer_id: i64, epoch: i16) -> Result<&'a TxnRow, Refusal> {
+pub(super) fn same(row: Option<&TxnRow>, producer_id: i64, epoch: i16) -> Result<&TxnRow, Refusal> {
     match row {
         Some(row) if row.producer_id == producer_id && row.epoch == epoch => Ok(row),
         Some(row) if row.producer_id == producer_id => Err(Refusal::Fenced),
