@@ -10,6 +10,8 @@
 //! So at every moment each partition's entries at or below the floor are in its row, and whoever reads a row together with the floor
 //! has all of them (S7). Every transaction reads the lease (S10) and what it replaces.
 
+mod aborted;
+mod batch;
 mod floor;
 mod rows;
 
@@ -26,7 +28,7 @@ use crate::follow::{FollowError, Shard, ShardError};
 use crate::keys::lease::Task;
 use crate::lease::{Held, TaskLease};
 
-pub use rows::PER_CHUNK;
+pub use batch::PER_CHUNK;
 
 /// When checkpoints happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

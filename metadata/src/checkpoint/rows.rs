@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use siltstone_log::{
-    Aborted, AbortedRow, ChunkRow, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId,
-    decode_aborted, decode_extents, encode_aborted, encode_extents,
+    ChunkRow, Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId, decode_extents,
+    encode_extents,
 };
-use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
+use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, Snapshot};
 use tokio::time::Instant;
 
+use super::batch::{Batch, PER_CHUNK, room};
 use super::{Candidate, CheckpointError, Checkpointer};
 use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
@@ -18,8 +19,6 @@ use crate::keys::{aborted_chunk, extent_chunk, partition_row, parts};
 use crate::lease::Held;
 use crate::shard::{FoldAborted, FoldExtent};
 
-/// Extents or aborted transactions in a chunk, at most: some 40 kB.
-pub const PER_CHUNK: usize = 500;
 /// A transaction is sent once it has so many bytes; a single partition may exceed it, within the store's limit.
 const COMMIT_BYTES: usize = 700_000;
 /// Extents of one partition that go into one transaction.
@@ -41,33 +40,6 @@ struct Copied {
     row: PartitionRow,
     extents: Vec<FoldExtent>,
     aborted: Vec<FoldAborted>,
-}
-
-/// A transaction being filled.
-#[derive(Default)]
-struct Batch {
-    reads: Vec<KeyRange>,
-    mutations: Vec<Mutation>,
-    bytes: usize,
-    done: Vec<PartitionId>,
-}
-
-impl Batch {
-    /// Reads what the transaction replaces.
-    async fn read(&mut self, snapshot: &dyn Snapshot, key: Bytes) -> Result<Option<Bytes>, StoreError> {
-        self.reads.push(KeyRange::key(key.clone()));
-        snapshot.get(&key).await
-    }
-
-    fn set(&mut self, key: Bytes, value: Vec<u8>) {
-        self.bytes += value.len();
-        self.mutations.push(Mutation::Set { key, value: value.into() });
-    }
-}
-
-/// Whether a chunk takes so many more; none need no room.
-fn room(chunk: &ChunkRow, more: usize) -> bool {
-    more > 0 && chunk.extents as usize + more <= PER_CHUNK
 }
 
 impl Checkpointer {
@@ -187,36 +159,6 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Adds the aborted transactions that the old row's chunks don't have.
-    async fn add_aborted(
-        &self,
-        batch: &mut Batch,
-        snapshot: &dyn Snapshot,
-        id: PartitionId,
-        old: &PartitionRow,
-        row: &mut PartitionRow,
-        held: &[FoldAborted],
-    ) -> Result<(), CheckpointError> {
-        let shard = self.shard.id();
-        row.aborted = old.aborted;
-        let news = held.iter().filter(|held| held.position > old.horizon).map(|held| held.aborted);
-        let mut new: Vec<Aborted> = news.collect();
-        let Some(last) = new.last().map(|aborted| aborted.last) else { return Ok(()) };
-        if let Some(chunk) = old.aborted.map(|aborted| aborted.chunk).filter(|chunk| room(chunk, new.len())) {
-            let key = aborted_chunk::key(shard, id, chunk.base);
-            if let Some(bytes) = batch.read(snapshot, key).await? {
-                let whole = decode_aborted(&bytes).map_err(|error| corrupt(shard, row.horizon, id, error))?;
-                new.splice(0..0, whole);
-            }
-        }
-        for some in new.chunks(PER_CHUNK) {
-            let chunk = ChunkRow { base: some[0].last, extents: some.len() as u32 };
-            batch.set(aborted_chunk::key(shard, id, chunk.base), encode_aborted(some));
-            row.aborted = Some(AbortedRow { chunk, last });
-        }
-        Ok(())
-    }
-
     /// Writes chunks of their own for extents that the row at `snapshot` doesn't know of. Lands only while that row is the latest: later the
     /// compactor may have replaced these chunks.
     async fn write_ahead(
@@ -290,7 +232,7 @@ impl Checkpointer {
     }
 }
 
-fn corrupt(
+pub(super) fn corrupt(
     shard: ShardId,
     position: Position,
     id: PartitionId,
