@@ -50,11 +50,27 @@ pub enum Bug {
     AbortedChunksIgnored,
     /// An abort commits its offsets.
     AbortCommitsOffsets,
+    /// Groups are written whoever coordinates them.
+    UnfencedGroups,
+    /// A group's answers are given though what they rest on could not be written.
+    GroupAnswersUnwritten,
+    /// After a write of unknown outcome a group is not taken anew.
+    UnknownGroupWrites,
+    /// A coordinator that takes over counts the members' silence from its own start.
+    OldTimers,
+    /// Offsets are committed whoever coordinates the group, and whatever its generation is by then.
+    OffsetsUnfenced,
+    /// Offsets are committed whatever the group's generation is by then.
+    OffsetsPastGenerations,
+    /// Offsets are committed for anybody.
+    AnybodyCommits,
+    /// Commits of offsets land in any order.
+    OffsetsOvertake,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 30] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -77,6 +93,14 @@ impl Bug {
         Bug::StableIsEnd,
         Bug::AbortedChunksIgnored,
         Bug::AbortCommitsOffsets,
+        Bug::UnfencedGroups,
+        Bug::GroupAnswersUnwritten,
+        Bug::UnknownGroupWrites,
+        Bug::OldTimers,
+        Bug::OffsetsUnfenced,
+        Bug::OffsetsPastGenerations,
+        Bug::AnybodyCommits,
+        Bug::OffsetsOvertake,
     ];
 }
 

@@ -61,11 +61,15 @@ fn something_happened(seeds: u64, sum: &Counts) {
         ("refused", sum.refused, 1),
         ("batches read", sum.read, 300),
         ("answers about ends", sum.ends, 30),
+        ("committed transactions", sum.committed, 5),
+        ("aborted transactions", sum.aborted, 2),
         ("trims", sum.trims, 5),
         ("topics", sum.topics, 1),
         ("starts", sum.starts, 3),
         ("floors", sum.floors, 10),
         ("rows", sum.rows, 20),
+        ("joins", sum.joins, 10),
+        ("commits", sum.commits, 50),
     ];
     for (what, number, each) in least {
         assert!(number >= each * seeds / 2, "only {number} {what} in {seeds} seeds");
@@ -77,6 +81,8 @@ fn something_happened(seeds: u64, sum: &Counts) {
         ("ended", sum.ended),
         ("voids", sum.voids),
         ("reloads", sum.reloads),
+        ("members put out", sum.put_out),
+        ("takeovers", sum.takeovers),
     ] {
         assert!(number > 0 || seeds < 50, "no {what} in {seeds} seeds");
     }

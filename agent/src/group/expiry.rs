@@ -27,7 +27,7 @@ struct Terms {
 
 impl Groups {
     /// Looks at all groups now and then, for as long as there are configs.
-    pub(crate) async fn expire(self: Arc<Self>, config: impl Fn() -> Option<Arc<BrokerConfig>> + Send) {
+    pub async fn expire(self: Arc<Self>, config: impl Fn() -> Option<Arc<BrokerConfig>> + Send) {
         while let Some(now) = config() {
             tokio::time::sleep(Duration::from_millis(now.offsets.retention_check_interval_ms)).await;
             let Some(now) = config() else { return };

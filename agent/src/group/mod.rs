@@ -15,6 +15,7 @@ mod expiry;
 mod list;
 mod members;
 mod offsets;
+mod orphans;
 mod slot;
 mod timers;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use siltstone_configs::BrokerConfig;
 use siltstone_log::{OffsetRow, PartitionId, TxnRow};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::group::classic;
 use siltstone_metadata::group::consumer::{Committer, Refusal};
 use siltstone_metadata::keys::{
@@ -186,16 +187,11 @@ impl Groups {
         if mutations.is_empty() {
             return Ok(());
         }
-        if !hold.holds(snapshot.as_ref()).await? {
+        if !hold.holds(snapshot.as_ref()).await? && !bugs::on(Bug::OffsetsUnfenced) {
             // Loaded or lost since the snapshot: the next try tells.
             return Err(GroupError::Unavailable("the group has just been loaded".into()));
         }
-        reads.extend(hold.reads());
-        reads.push(KeyRange::key(group_head::key(group)));
-        // What it gives up in the consumer protocol changes its own row alone.
-        reads.extend(
-            (!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))),
-        );
+        reads.extend(commit_reads(group, &hold, who, &mutations));
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         // In a task of its own: a client that goes away would leave a commit that may take effect behind its next one.
         let (groups, group) = (self.clone(), group.to_owned());
@@ -208,7 +204,9 @@ impl Groups {
             Ok(_) => Ok(()),
             Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
             Err(CommitError::Unknown(why)) => {
-                self.fence(group).await;
+                if !bugs::on(Bug::UnknownGroupWrites) {
+                    self.fence(group).await;
+                }
                 Err(GroupError::Unavailable(why))
             }
             Err(error) => Err(GroupError::Unavailable(error.to_string())),
@@ -229,7 +227,10 @@ impl Groups {
                 let OffsetCommitter { member, instance, generation, version } = &who;
                 let who = Committer { member, instance: instance.as_deref(), epoch: *generation };
                 let cx = now.context();
-                loaded.machine.may_commit(&cx, &who, (!transactional).then_some(*version))?;
+                let may = loaded.machine.may_commit(&cx, &who, (!transactional).then_some(*version));
+                if !bugs::on(Bug::AnybodyCommits) {
+                    may?;
+                }
                 loaded.machine.exist(&cx);
                 Ok::<_, Refusal>(loaded.hold.clone())
             })
@@ -379,6 +380,33 @@ async fn join(
         return Err(transaction::Refusal::NotAdded.into());
     }
     Ok(joined)
+}
+
+/// What must be as it was when the committer was judged.
+fn commit_reads(
+    group: &str,
+    hold: &GroupHold,
+    who: &OffsetCommitter,
+    mutations: &[Mutation],
+) -> Vec<KeyRange> {
+    if bugs::on(Bug::OffsetsUnfenced) {
+        return Vec::new();
+    }
+    let mut reads = hold.reads();
+    if !bugs::on(Bug::OffsetsPastGenerations) {
+        reads.push(KeyRange::key(group_head::key(group)));
+        // What it gives up in the consumer protocol changes its own row alone.
+        reads.extend(
+            (!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))),
+        );
+    }
+    // A client that lost patience comes back over another connection: what it sent before must not land behind what it sends now.
+    let written = mutations.iter().filter_map(|mutation| match mutation {
+        Mutation::Set { key, .. } => Some(KeyRange::key(key.clone())),
+        _ => None,
+    });
+    reads.extend(written.filter(|_| !bugs::on(Bug::OffsetsOvertake)));
+    reads
 }
 
 async fn pending(snapshot: &dyn Snapshot, group: &str) -> Result<Vec<PartitionId>, StoreError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use siltstone_configs::BrokerConfig;
 use siltstone_log::GroupHeadRow;
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::group::classic::{Answer, Joined, Refusal, Synced, Token};
 use siltstone_metadata::group::{Change, Group};
 use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
@@ -136,7 +137,10 @@ impl Groups {
         let changes = loaded.machine.take_changes();
         if !changes.is_empty() {
             let mutations = mutations(group, changes);
-            self.write(&mut loaded.hold, mutations).await?;
+            let written = self.write(&mut loaded.hold, mutations).await;
+            if !bugs::on(Bug::GroupAnswersUnwritten) {
+                written?;
+            }
         }
         for answer in loaded.machine.take_answers() {
             match answer {
@@ -189,16 +193,18 @@ impl Groups {
         mutations: Vec<Mutation>,
         unknown: &mut bool,
     ) -> Result<(), GroupError> {
-        if *unknown {
+        if *unknown && !bugs::on(Bug::UnknownGroupWrites) {
             *hold = self.take_anew(hold).await?;
             *unknown = false;
         }
         let snapshot = self.parts.store.snapshot().await?;
-        if !hold.holds(snapshot.as_ref()).await? {
+        let fenced = !bugs::on(Bug::UnfencedGroups);
+        if fenced && !hold.holds(snapshot.as_ref()).await? {
             return Err(GroupError::NotCoordinator);
         }
+        let reads = if fenced { hold.reads() } else { Vec::new() };
         let read_version = Some(snapshot.version());
-        let commit = Commit { read_version, reads: hold.reads(), mutations, ..Commit::default() };
+        let commit = Commit { read_version, reads, mutations, ..Commit::default() };
         let done = self.parts.store.commit(commit).await;
         *unknown = matches!(done, Err(CommitError::Unknown(_)));
         match done {
@@ -281,7 +287,9 @@ impl Groups {
         let head = head.map(|bytes| GroupHeadRow::decode(&bytes)).transpose();
         let head = head.map_err(|error| GroupError::Corrupt(error.to_string()))?;
         let members = member_rows(snapshot.as_ref(), group).await?;
-        let machine = Group::load(&now.context(), head, &members);
+        let since_start = if bugs::on(Bug::OldTimers) { Duration::ZERO } else { self.started.elapsed() };
+        let begin = Now { since_start, ..now.clone() };
+        let machine = Group::load(&begin.context(), head, &members);
         let machine = machine.map_err(|error| GroupError::Corrupt(error.to_string()))?;
         metrics::counter!("siltstone_group_loads_total").increment(1);
         Ok(Loaded { hold, machine, waiting: BTreeMap::new(), used: now.since_start, delete: None })

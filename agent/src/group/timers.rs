@@ -61,8 +61,20 @@ impl Timers {
 }
 
 impl Groups {
-    /// Lets time pass in all groups. `config` gives the configs as they are; ends when there are none any more.
-    pub(crate) async fn run(self: Arc<Self>, config: impl Fn() -> Option<Arc<BrokerConfig>> + Send) {
+    /// Lets time pass in all groups, also in those that have lost their coordinator. `config` gives the configs as they are; ends when there are none
+    /// any more.
+    pub async fn run(self: Arc<Self>, config: impl Fn() -> Option<Arc<BrokerConfig>> + Send + Sync) {
+        tokio::select! {
+            biased;
+            () = self.look_when_due(&config) => {}
+            () = self.take_orphans(&config) => {}
+        }
+    }
+
+    async fn look_when_due(
+        self: &Arc<Self>,
+        config: &(impl Fn() -> Option<Arc<BrokerConfig>> + Send + Sync),
+    ) {
         loop {
             match self.timers.take(self.started.elapsed()) {
                 Ok(groups) => {

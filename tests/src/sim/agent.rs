@@ -171,7 +171,15 @@ async fn one_life(world: &World, index: usize) {
     world.event(format_args!("agent {index} starts as {id:?}"));
     world.count(|counts| counts.starts += 1);
     agent.engine.replace(Some(engine.clone()));
-    engine.ended().await;
+    let config = world.group_config.clone();
+    let config = move || Some(config.clone());
+    let groups = engine.groups().clone();
+    tokio::select! {
+        biased;
+        () = engine.ended() => {}
+        () = groups.clone().run(config.clone()) => {}
+        () = groups.expire(config) => {}
+    }
     world.event(format_args!("agent {index} finds that {id:?} is over"));
     world.count(|counts| counts.ended += 1);
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod consumer;
 mod idempotent;
+pub(super) mod members;
 mod plain;
 mod transactional;
 
@@ -33,6 +34,7 @@ pub(super) fn spawn(world: &Rc<World>, tasks: &mut JoinSet<()>) {
         at_work(world, tasks, transactional::run(world.clone(), number));
     }
     at_work(world, tasks, admin::run(world.clone()));
+    members::spawn(world, tasks);
 }
 
 /// Runs a client that ends by itself once the storm is over and all that it asked for is answered.

@@ -8,9 +8,10 @@ use siltstone_log::PartitionId;
 use siltstone_metadata::shard::Verdict;
 use tokio::time::sleep;
 
+use super::clients::members::Group;
 use super::clients::{fetched, new_batch, send, spec};
 use super::invariants::s6::{self, Known};
-use super::invariants::{Violation, after_step, fail, s1};
+use super::invariants::{Violation, after_step, fail, groups, s1};
 use super::nemesis;
 use super::world::World;
 
@@ -57,6 +58,9 @@ async fn well(world: &World) -> Result<(), Violation> {
             for committed in [false, true] {
                 read_all(world, agent, partition, committed).await?;
             }
+        }
+        for group in world.plan_of_groups() {
+            read_offsets(world, agent, group).await?;
         }
     }
     Ok(())
@@ -121,6 +125,22 @@ async fn read_all(
             return fail(NAME, format!("agent {agent}: nothing of {partition:?} comes from {offset}"));
         }
         offset = read.next;
+    }
+    Ok(())
+}
+
+/// All that a group has committed is known to every agent.
+async fn read_offsets(world: &World, agent: usize, group: Group) -> Result<(), Violation> {
+    let partitions = world.grouped_partitions();
+    let ask_for = async |engine: std::sync::Arc<siltstone_agent::engine::Engine>| {
+        engine.groups().committed(group.name, &partitions, false).await
+    };
+    let found = ask(world, agent, ask_for).await?;
+    let found = found.map_err(|error| Violation { invariant: NAME, what: error.to_string() })?;
+    for offset in found {
+        let known = world.groups.borrow();
+        let least = known.get(group.name).map_or(0, |known| known.promised(offset.partition));
+        groups::found(offset.partition, least, offset.row.map_or(0, |row| row.offset))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The invariants of the design's section 9: one file each. Some are checked after every step, some by the oracle at every entry of a log,
 //! some at every answer that a client gets.
 
+pub(super) mod groups;
 pub(super) mod s1;
 pub(super) mod s10;
 pub(super) mod s11;
@@ -68,6 +69,7 @@ fn all(world: &World, slow: bool) -> Result<(), Violation> {
         seen.s6.forward(life, &engine)?;
         seen.s7.same_state(world, &oracle, life, &engine)?;
     }
+    groups::rows(world)?;
     if slow {
         seen.s7.rows(world, &oracle)?;
         s8::kept(&oracle)?;

@@ -19,8 +19,8 @@
 //! so that a pause is also a network that lets nothing through and loses nothing.
 //!
 //! Not simulated yet: deletion of topics, agents of an older program (the cluster begins at the lowest feature level and is raised, but all
-//! agents know both levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than
-//! producers are remembered for, the Kafka protocol above the engine.
+//! agents know all levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than
+//! producers are remembered for, the Kafka protocol above the engine, static members of groups, expiry of offsets.
 
 mod agent;
 mod ambient;

@@ -7,14 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
-use siltstone_log::{ClusterRow, Configs, Entry, ShardId};
+use siltstone_configs::BrokerConfig;
+use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, PartitionId, ShardId};
 use siltstone_metadata::catalog::{Changes, NewTopic};
 use siltstone_metadata::checkpoint::CheckpointSettings;
-use siltstone_metadata::keys::{cluster, shard_log};
+use siltstone_metadata::keys::{cluster, group_offset, shard_log};
 use siltstone_metadata::shard::MIN_LEVEL;
 use siltstone_objects::{Hedge, Options, Requests};
 use siltstone_store::{Commit, Mutation, Store};
 
+use super::clients::members::Group;
 use super::world::World;
 
 /// A silent agent is taken to be dead after so long.
@@ -26,6 +28,23 @@ pub(super) const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes of one agent's page cache: a few pages.
 pub(super) const CACHE_BYTES: u64 = 48 << 10;
 const PAGE_BYTES: u64 = 4 << 10;
+
+/// A member of a group that is silent for so long is put out; so long it may take to join again.
+pub(super) const SESSION: Duration = Duration::from_secs(4);
+/// The topic that groups read.
+pub(super) const GROUPED: &str = "first";
+
+/// Configs of groups, by the same measure.
+pub(super) fn group_config() -> BrokerConfig {
+    let mut config = BrokerConfig::default();
+    config.classic_groups.initial_rebalance_delay_ms = 50;
+    config.classic_groups.min_session_timeout_ms = 1;
+    config.consumer_groups.session_timeout_ms = SESSION.as_millis() as u64;
+    config.consumer_groups.heartbeat_interval_ms = 300;
+    config.offsets.retention_check_interval_ms = 2000;
+    config.offsets.commit_timeout_ms = 1000;
+    config
+}
 
 /// Settings under which virtual seconds bring what takes hours elsewhere.
 pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
@@ -98,9 +117,20 @@ pub(super) async fn cluster(world: &Rc<World>) {
     assert!(made.is_ok(), "nothing disturbs the beginning");
     let store: Arc<dyn Store> = Arc::new(world.store.clone());
     let changes = Changes::new(store, world.agents[0].ambient.clone(), world.shards);
-    let topic = changes.create(new_topic("first", 3)).await;
+    let topic = changes.create(new_topic(GROUPED, 3)).await;
     let Ok(topic) = topic else { unreachable!("nothing disturbs the beginning") };
     world.learn(&topic);
+    world.grouped.set(Some(topic.id));
+    // A group without offsets ends with its last member, and its generations begin again.
+    let row = OffsetRow { committed: world.agents[0].ambient.clock.now(), ..OffsetRow::default() };
+    let partition = PartitionId { topic: topic.id, index: 0 };
+    let begin = |group: Group| Mutation::Set {
+        key: group_offset::key(group.name, partition),
+        value: row.encode().into(),
+    };
+    let mutations = world.plan_of_groups().into_iter().map(begin).collect();
+    let made = world.store.commit(Commit { mutations, ..Commit::default() }).await;
+    assert!(made.is_ok(), "nothing disturbs the beginning");
 }
 
 pub(super) fn new_topic(name: &str, partitions: u32) -> NewTopic {

@@ -37,9 +37,9 @@ counts! {
     /// Batches that were answered as not being in the log.
     refused,
     /// Transactions that were committed, as their clients were told.
-    commits,
+    committed,
     /// And aborted.
-    aborts,
+    aborted,
     /// Answers to fetches that were checked.
     fetches,
     /// Batches read.
@@ -72,6 +72,14 @@ counts! {
     states,
     /// Loads anew: an agent's shard that jumped over the floor.
     reloads,
+    /// Times that a member of a group was told what it has.
+    joins,
+    /// Offsets committed.
+    commits,
+    /// Members that were told that their group doesn't know them.
+    put_out,
+    /// Times that another agent came to coordinate a group.
+    takeovers,
 }
 
 #[derive(Debug)]

@@ -1,22 +1,24 @@
 //! All that a run consists of.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{PartitionId, TopicRow, mix64};
+use siltstone_configs::BrokerConfig;
+use siltstone_log::{PartitionId, TopicId, TopicRow, mix64};
 use siltstone_objects::testing::FaultyStore;
 use siltstone_store::memory::{Chance, Faults, MemoryStore};
 use tokio::time::Instant;
 
 use super::agent::Agent;
-use super::invariants::{Seen, Violation};
+use super::clients::members::{Group, Speaks};
+use super::invariants::{Seen, Violation, groups};
 use super::oracle::Oracle;
 use super::trace::{Counts, Trace};
-use super::{Plan, Report};
+use super::{Plan, Report, setup};
 
 /// The run.
 pub(super) struct World {
@@ -34,6 +36,11 @@ pub(super) struct World {
     pub(super) storming: Cell<bool>,
     pub(super) faults_on: Cell<u32>,
     pub(super) clients_at_work: Cell<usize>,
+    /// By group.
+    pub(super) groups: RefCell<BTreeMap<&'static str, groups::Known>>,
+    pub(super) group_config: Arc<BrokerConfig>,
+    /// The topic that groups read, once it is there.
+    pub(super) grouped: Cell<Option<TopicId>>,
     partitions: RefCell<BTreeSet<PartitionId>>,
     numbers: Cell<u64>,
     trace: RefCell<Trace>,
@@ -63,6 +70,9 @@ impl World {
             storming: Cell::new(true),
             faults_on: Cell::new(0),
             clients_at_work: Cell::new(0),
+            groups: RefCell::default(),
+            group_config: Arc::new(setup::group_config()),
+            grouped: Cell::new(None),
             partitions: RefCell::default(),
             numbers: Cell::new(0),
             trace: RefCell::new(Trace::new(seed, plan.loud)),
@@ -119,6 +129,24 @@ impl World {
 
     pub(super) fn partitions(&self) -> Vec<PartitionId> {
         self.partitions.borrow().iter().copied().collect()
+    }
+
+    /// Of the topic that groups read.
+    pub(super) fn grouped_partitions(&self) -> Vec<PartitionId> {
+        let topic = self.grouped.get();
+        self.partitions.borrow().iter().filter(|id| Some(id.topic) == topic).copied().collect()
+    }
+
+    /// The groups of this run.
+    pub(super) fn plan_of_groups(&self) -> Vec<Group> {
+        let classic = Group { name: "classic", speaks: Speaks::Classic };
+        let consumer = Group { name: "consumer", speaks: Speaks::Consumer };
+        let both = Group { name: "both", speaks: Speaks::Both };
+        match self.seed % 3 {
+            0 => vec![classic, consumer],
+            1 => vec![classic, both],
+            _ => vec![consumer],
+        }
     }
 
     pub(super) fn some_partition(&self, chance: &mut Chance) -> PartitionId {

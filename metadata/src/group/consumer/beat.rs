@@ -149,7 +149,7 @@ impl ConsumerGroup {
         HeartbeatAnswer {
             member: request.member.clone(),
             epoch: row.map_or(request.epoch, |row| row.epoch),
-            interval_ms: i32::try_from(cx.settings.heartbeat_interval.as_millis()).unwrap_or(i32::MAX),
+            interval_ms: i32::try_from(self.interval(cx, &request.member).as_millis()).unwrap_or(i32::MAX),
             assignment: assigned.filter(|_| tell).cloned(),
         }
     }

@@ -12,6 +12,9 @@ use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use super::{ClassicState, Context, Settings, TwoOwners};
 
+/// While a group changes its members heartbeat so many times as often.
+const SOONER: u32 = 5;
+
 /// One change of a group's state, which is also one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -34,6 +37,8 @@ pub struct ConsumerGroup {
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Timers,
     pub(super) downgraded: Option<ClassicState>,
+    /// When the epoch was last raised here. Not kept in rows: it only makes members ask sooner.
+    raised: Option<Duration>,
     dirty_head: bool,
     dirty: BTreeSet<String>,
 }
@@ -166,8 +171,19 @@ impl ConsumerGroup {
         let topics_digest = self.subscriptions.digest(cx.catalog);
         if bump || topics_digest != self.head.topics_digest {
             let epoch = self.head.epoch.saturating_add(1);
+            self.raised = Some(cx.now);
             self.change(Change::Head(ConsumerHeadRow { epoch, topics_digest, ..self.head }));
         }
+    }
+
+    /// When the member should heartbeat next. Kafka 4.2 always says `group.consumer.heartbeat.interval.ms`, so that a group to which members come one
+    /// after the other takes an interval for each to hear of the next, and another for the last to get what the first gave up. Here members ask
+    /// sooner while others come and go, and while they wait for what somebody else gives up.
+    pub(super) fn interval(&self, cx: &Context<'_>, member: &str) -> Duration {
+        let settled = cx.settings.heartbeat_interval;
+        let waits = |row: &ConsumerMemberRow| row.state == ConsumerMemberState::Unreleased;
+        let changes = self.raised.is_some_and(|raised| cx.now < raised + settled);
+        if changes || self.members.get(member).is_some_and(waits) { settled / SOONER } else { settled }
     }
 
     /// Decides anew who shall own what, if the epoch has risen since.

@@ -76,7 +76,8 @@ impl Subscriptions {
 
     /// Changes when a subscribed topic comes, goes or grows, or a pattern comes to mean other topics.
     pub(super) fn digest(&self, catalog: &CatalogState) -> u64 {
-        let fold = |id: &TopicId, with: u64| mix64(mix64((id.0 >> 64) as u64 ^ with) ^ id.0 as u64);
+        // Each part goes through the mixer before the next is added: ids that differ little must not make up for other counts.
+        let fold = |id: &TopicId, with: u64| mix64(mix64(mix64((id.0 >> 64) as u64) ^ id.0 as u64) ^ with);
         let topics = self.union(catalog);
         let mut digest =
             topics.iter().fold(0, |sum: u64, (id, count)| sum.wrapping_add(fold(id, u64::from(*count))));

@@ -47,7 +47,7 @@ pub(super) async fn run(world: Rc<World>, number: u64) {
     let mut chance = world.chance(600 + number);
     let agent = some_agent(&world, &mut chance);
     let connection = world.number();
-    let group = format!("group-{number}");
+    let group = format!("of-transactions-{number}");
     let partition = world.partitions()[0];
     world.oracle.borrow_mut().transactions.commits_offsets(number, &group, partition);
     let mut client = Client {
@@ -235,7 +235,9 @@ impl Client {
                 }
                 let who = OffsetCommitter { generation: -1, version: 9, ..OffsetCommitter::default() };
                 let transaction = OffsetTransaction { id: id.to_string(), claim };
-                let row = OffsetRow { offset: number as i64, leader_epoch: -1, ..OffsetRow::default() };
+                let committed = engine.ambient().clock.now();
+                let row =
+                    OffsetRow { offset: number as i64, leader_epoch: -1, committed, ..OffsetRow::default() };
                 let offsets = vec![NewOffset { partition, row }];
                 let taken = engine.groups().commit_with(config, group, who, transaction, offsets).await;
                 taken.map_err(|error| error.to_string())
@@ -268,8 +270,8 @@ impl Client {
                 drop(oracle);
                 self.world.check(told);
                 self.world.count(|counts| {
-                    counts.commits += u64::from(commit);
-                    counts.aborts += u64::from(!commit);
+                    counts.committed += u64::from(commit);
+                    counts.aborted += u64::from(!commit);
                 });
                 if self.producer.replace(producer) != Some(producer) {
                     self.sequences.clear();

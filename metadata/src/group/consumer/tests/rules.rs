@@ -53,7 +53,7 @@ fn the_first_member_gets_all_at_once() {
     let all = parts(&[("a", &[0, 1, 2])]);
     assert_eq!(
         answer,
-        HeartbeatAnswer { member: "m1".into(), epoch: 1, interval_ms: 5000, assignment: Some(all.clone()) }
+        HeartbeatAnswer { member: "m1".into(), epoch: 1, interval_ms: 1000, assignment: Some(all.clone()) }
     );
     assert_eq!(kit.group.state(), GroupState::Stable);
     let answer = kit.send(&beat("m1", 1, Some(&all))).unwrap();
@@ -83,6 +83,29 @@ fn partitions_are_given_up_before_they_are_given() {
     let answer = kit.send(&beat("m2", 2, None)).unwrap();
     assert_eq!((answer.epoch, answer.assignment), (2, Some(parts(&[("a", &[1])]))));
     assert_eq!(kit.group.state(), GroupState::Stable);
+}
+
+#[test]
+fn members_ask_sooner_while_the_group_changes() {
+    let mut kit = Kit::new(&[("a", 2)]);
+    kit.join("m1", &["a"]);
+    kit.now += ms(4_999);
+    assert_eq!(kit.send(&beat("m1", 1, None)).unwrap().interval_ms, 1000);
+    kit.now += ms(1);
+    assert_eq!(kit.send(&beat("m1", 1, None)).unwrap().interval_ms, 5000, "nobody has come for a while");
+    assert_eq!(kit.join("m2", &["a"]).interval_ms, 1000);
+    assert_eq!(kit.send(&beat("m1", 1, None)).unwrap().interval_ms, 1000);
+    kit.now += ms(5_000);
+    assert_eq!(kit.send(&beat("m1", 1, None)).unwrap().interval_ms, 5000, "it takes its time");
+    assert_eq!(kit.send(&beat("m2", 2, None)).unwrap().interval_ms, 1000, "it waits");
+    kit.send(&beat("m1", 1, Some(&parts(&[("a", &[0])])))).unwrap();
+    assert_eq!(kit.send(&beat("m2", 2, None)).unwrap().interval_ms, 5000);
+    kit.fail_over();
+    assert_eq!(
+        kit.send(&beat("m2", 2, None)).unwrap().interval_ms,
+        5000,
+        "a new coordinator knows of no change"
+    );
 }
 
 #[test]
