@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use siltstone_log::{Append, BatchMeta, Block, Entry, RegistrationId, SegmentPlace, ShardId, shard_of};
+use siltstone_log::{Append, BatchMeta, Block, RegistrationId, SegmentPlace, ShardId, shard_of};
 use siltstone_metadata::keys::{inline_segment, parts, segment_row, shard_log, shard_tick};
 use siltstone_store::Mutation;
 
@@ -139,9 +139,10 @@ pub(super) fn plan(
 impl Plan {
     /// The mutations, where no batch claims to belong to a transaction.
     pub(super) fn mutations(&self) -> Vec<Mutation> {
-        let entries = self.entries.iter().map(|(shard, index, append)| {
-            shard_log::append(*shard, *index, Entry::Append(append.clone()).encode())
-        });
+        let entries = self
+            .entries
+            .iter()
+            .map(|(shard, index, append)| shard_log::append(*shard, *index, append.encode()));
         entries.chain(self.fixed.iter().cloned()).collect()
     }
 
@@ -170,7 +171,7 @@ impl Plan {
                 }
             }
             all.push((*shard, append.counter, refused));
-            mutations.push(shard_log::append(*shard, *index, Entry::Append(append).encode()));
+            mutations.push(shard_log::append(*shard, *index, append.encode()));
         }
         mutations.extend(self.fixed.iter().cloned());
         (mutations, all)

@@ -174,7 +174,7 @@ impl Committer {
     /// Sends until the result is known.
     async fn send(&self, plan: &Plan, known: &mut Option<(Version, Instant)>) -> Sent {
         let mut retry = RETRY_FIRST;
-        let mut mutations = plan.mutations();
+        let mut mutations = if plan.claims.is_empty() { plan.mutations() } else { Vec::new() };
         // Once a try may have landed, "not applied" of a later one no longer means that nothing was.
         let mut may_have_landed = false;
         loop {

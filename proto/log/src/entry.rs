@@ -186,7 +186,7 @@ impl Entry {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         match self {
-            Entry::Append(append) => append.write(&mut out),
+            Entry::Append(append) => return append.encode(),
             Entry::Trim { partition, offset } => {
                 out.u8(2);
                 out.partition(*partition);
@@ -267,6 +267,13 @@ pub(crate) fn read_i64(reader: &mut Reader<'_>, what: &'static str) -> Result<i6
 }
 
 impl Append {
+    /// The bytes of the entry that it is.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        self.write(&mut out);
+        out
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         out.u8(1);
         out.bytes(&self.registration.0.to_be_bytes());
