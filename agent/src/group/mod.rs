@@ -140,6 +140,8 @@ fn classic_settings(config: &BrokerConfig) -> classic::Settings {
         min_session: Duration::from_millis(groups.min_session_timeout_ms),
         max_session: Duration::from_millis(groups.max_session_timeout_ms),
         max_size: groups.max_size as usize,
+        // Known once it is known which group.
+        key_bytes: MAX_GROUP_ID,
     }
 }
 

@@ -393,13 +393,9 @@ fn commit_reads(
         return Vec::new();
     }
     let mut reads = hold.reads();
-    if !bugs::on(Bug::OffsetsPastGenerations) {
-        reads.push(KeyRange::key(group_head::key(group)));
-        // What it gives up in the consumer protocol changes its own row alone.
-        reads.extend(
-            (!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))),
-        );
-    }
+    reads.push(KeyRange::key(group_head::key(group)));
+    // What it gives up in the consumer protocol changes its own row alone.
+    reads.extend((!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))));
     // A client that lost patience comes back over another connection: what it sent before must not land behind what it sends now.
     let written = mutations.iter().filter_map(|mutation| match mutation {
         Mutation::Set { key, .. } => Some(KeyRange::key(key.clone())),

@@ -9,7 +9,7 @@ use siltstone_configs::BrokerConfig;
 use siltstone_log::GroupHeadRow;
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::group::classic::{Answer, Joined, Refusal, Synced, Token};
-use siltstone_metadata::group::{Change, Group};
+use siltstone_metadata::group::{Apart, Change, Group};
 use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
 use siltstone_metadata::lease::{self, Acquired, GroupHold};
 use siltstone_store::{Commit, CommitError, Mutation, RangeLimit, Snapshot, StoreError};
@@ -19,6 +19,8 @@ use super::{GroupError, Groups, Now};
 
 /// How long a write is tried before the group is given up on this agent and its clients told to ask again.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What belongs together is written at once all the same.
+const WRITTEN_AT_ONCE: usize = 4_000_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -96,6 +98,7 @@ impl Groups {
             let Some(mut loaded) = inner.take() else { return Err(GroupError::NotCoordinator) };
             // It may have waited for its turn: time never goes back for a machine.
             now.since_start = self.started.elapsed();
+            now.settings.classic.key_bytes = group.len();
             loaded.used = now.since_start;
             let result = f(&mut loaded, &now);
             self.settle(group, &mut loaded).await?;
@@ -134,9 +137,7 @@ impl Groups {
         {
             loaded.machine = Group::default();
         }
-        let changes = loaded.machine.take_changes();
-        if !changes.is_empty() {
-            let mutations = mutations(group, changes);
+        for mutations in transactions(group, loaded.machine.take_changes_apart()) {
             let written = self.write(&mut loaded.hold, mutations).await;
             if !bugs::on(Bug::GroupAnswersUnwritten) {
                 written?;
@@ -209,7 +210,10 @@ impl Groups {
         *unknown = matches!(done, Err(CommitError::Unknown(_)));
         match done {
             Ok(_) => Ok(()),
-            Err(CommitError::TooLarge(why)) => Err(GroupError::Corrupt(why)),
+            Err(CommitError::TooLarge(why)) => {
+                tracing::warn!(group = hold.group(), %why, "a change of a group is more than the metadata store takes");
+                Err(Refusal::GroupFull.into())
+            }
             Err(error) => Err(GroupError::Unavailable(error.to_string())),
         }
     }
@@ -324,6 +328,44 @@ fn deletion(group: &str) -> Vec<Mutation> {
     ]
 }
 
+/// What changed, in as few transactions as hold it: nearly always one.
+fn transactions(group: &str, changes: Apart) -> Vec<Vec<Mutation>> {
+    let Apart { undecided, targets, rest } = changes;
+    let bytes = |mutations: &[Mutation]| mutations.iter().map(written_bytes).sum::<usize>();
+    let (mut early, rest) = (mutations(group, targets), mutations(group, rest));
+    if early.is_empty() && rest.is_empty() {
+        return Vec::new();
+    }
+    if bytes(&early) + bytes(&rest) <= WRITTEN_AT_ONCE {
+        early.extend(rest);
+        return vec![early];
+    }
+    let mut parts = vec![mutations(group, undecided.into_iter().collect())];
+    let mut size = 0;
+    // What clears a row's range and what sets it may come apart only if the group is loaded anew, and then the next head decides: but a row must
+    // not be lost, so that they stay together.
+    for row in early.chunk_by(|_, next| matches!(next, Mutation::Set { .. })) {
+        size += bytes(row);
+        if size > WRITTEN_AT_ONCE {
+            size = bytes(row);
+            parts.push(Vec::new());
+        }
+        parts.last_mut().into_iter().for_each(|part| part.extend_from_slice(row));
+    }
+    parts.push(rest);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// What a mutation counts in a transaction, or more.
+fn written_bytes(mutation: &Mutation) -> usize {
+    match mutation {
+        Mutation::Set { key, value } => 100 + 3 * key.len() + value.len(),
+        Mutation::ClearRange { range } => 100 + 2 * (range.begin.len() + range.end.len()),
+        _ => 100,
+    }
+}
+
 fn mutations(group: &str, changes: Vec<Change>) -> Vec<Mutation> {
     let mut mutations = Vec::with_capacity(2 * changes.len());
     for change in changes {
@@ -339,4 +381,52 @@ fn mutations(group: &str, changes: Vec<Change>) -> Vec<Mutation> {
         }
     }
     mutations
+}
+
+#[cfg(test)]
+mod tests {
+    use siltstone_log::ConsumerHeadRow;
+
+    use super::*;
+
+    fn head(target_epoch: i32) -> Change {
+        Change::Head(GroupHeadRow::Consumer(ConsumerHeadRow { epoch: 5, target_epoch, topics_digest: 1 }))
+    }
+
+    fn apart(bytes: usize) -> Apart {
+        let row = |number: usize| Change::Member(format!("m{number:03}"), vec![7; bytes].into());
+        Apart {
+            undecided: Some(head(4)),
+            targets: (0..100).map(row).collect(),
+            rest: vec![head(5), row(100)],
+        }
+    }
+
+    #[test]
+    fn a_small_change_is_one_transaction() {
+        let Apart { targets, rest, .. } = apart(1000);
+        let written = transactions("g", apart(1000));
+        assert_eq!(written, vec![mutations("g", targets.into_iter().chain(rest).collect())]);
+        let nothing = Apart { targets: vec![], rest: vec![], ..apart(0) };
+        assert_eq!(transactions("g", nothing), Vec::<Vec<Mutation>>::new());
+    }
+
+    #[test]
+    fn a_large_change_begins_undecided_and_ends_with_what_belongs_together() {
+        let written = transactions("g", apart(100_000));
+        assert!(written.len() >= 3, "{} transactions", written.len());
+        let Apart { undecided, targets, rest } = apart(100_000);
+        assert_eq!(written[0][0], mutations("g", undecided.into_iter().collect())[0]);
+        assert_eq!(written.last(), Some(&mutations("g", rest)));
+        let early: Vec<Mutation> = written[..written.len() - 1].concat()[1..].to_vec();
+        assert_eq!(early, mutations("g", targets), "all of it, in order");
+        for part in &written {
+            assert!(part.iter().map(written_bytes).sum::<usize>() <= WRITTEN_AT_ONCE + 1000);
+            let sets = |mutation: &Mutation| matches!(mutation, Mutation::Set { .. });
+            let is_head = |mutation: &Mutation| matches!(mutation, Mutation::Set { key, .. } if *key == group_head::key("g"));
+            let begins_a_row =
+                part.iter().find(|mutation| !is_head(mutation)).is_some_and(|first| !sets(first));
+            assert!(begins_a_row, "a row is in one transaction");
+        }
+    }
 }

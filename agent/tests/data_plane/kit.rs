@@ -85,7 +85,7 @@ pub fn foundations(store: MemoryStore) -> Foundations {
     Foundations { store: Arc::new(store), objects, ambient }
 }
 
-fn settings() -> EngineSettings {
+pub fn settings() -> EngineSettings {
     EngineSettings {
         node: 1,
         zone: String::new(),

@@ -6,6 +6,7 @@ mod connections;
 mod consumer_groups;
 mod ending;
 mod fetching;
+mod group_writes;
 mod kit;
 mod producing;
 mod transactions;

@@ -66,6 +66,17 @@ pub enum Change {
     Left(String),
 }
 
+/// Rows that changed, as they may be written in several transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    /// To be written with the first of `targets`, if they are not written with the rest. It says that targets have yet to be decided on.
+    pub undecided: Option<Change>,
+    /// In these only the target is new. They may be written one by one before the rest, and left at any point.
+    pub targets: Vec<Change>,
+    /// To be written at once, last.
+    pub rest: Vec<Change>,
+}
+
 /// The rows of a group can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -198,6 +209,19 @@ impl Group {
             }
         }
         changes
+    }
+
+    /// As [`take_changes`](Self::take_changes), for the case that all is more than one transaction takes.
+    pub fn take_changes_apart(&mut self) -> Apart {
+        let (undecided, early) = match &self.kind {
+            Kind::Consumer(group) if !self.converted => {
+                (Some(Change::Head(GroupHeadRow::Consumer(group.undecided()))), group.retargeted().clone())
+            }
+            _ => (None, BTreeSet::new()),
+        };
+        let is_early = |change: &Change| matches!(change, Change::Member(id, _) if early.contains(id));
+        let (targets, rest) = self.take_changes().into_iter().partition(is_early);
+        Apart { undecided, targets, rest }
     }
 
     /// Answers to joins and syncs, also to those that had to wait.

@@ -6,4 +6,4 @@ pub mod classic;
 pub mod consumer;
 mod machine;
 
-pub use machine::{Change, Context, Group, Kind, LoadError, Settings};
+pub use machine::{Apart, Change, Context, Group, Kind, LoadError, Settings};

@@ -29,7 +29,7 @@ pub(super) async fn run(world: Rc<World>) {
 fn strike(world: &Rc<World>, chance: &mut Chance) {
     let index = chance.below(world.agents.len() as u64) as usize;
     let lasting = Duration::from_millis(50 + chance.below(3000));
-    match chance.below(18) {
+    match chance.below(19) {
         0..=2 => store(world, index, storm(chance), lasting),
         3 => store(world, index, Faults::cut(), lasting),
         4..=6 => bucket(world, chance, lasting),
@@ -55,6 +55,7 @@ fn strike(world: &Rc<World>, chance: &mut Chance) {
                 pause(&world, index, lasting);
             });
         }
+        17 => hiccups(world, index, lasting),
         _ => {
             // Clocks that differ by more than producers are remembered for would make the fold forget active ones: that is how
             // `Expire` is meant.
@@ -116,6 +117,21 @@ fn stop(world: &Rc<World>, index: usize, down_for: Duration) {
     tokio::task::spawn_local(async move { world.agents[index].stop(down_for).await });
 }
 
+/// Now and then a request to the store is stuck, while those after it pass.
+fn hiccups(world: &Rc<World>, index: usize, lasting: Duration) {
+    world.event(format_args!("the store of agent {index} has hiccups, for {lasting:?}"));
+    let end = world.elapsed() + lasting;
+    let world = world.clone();
+    tokio::task::spawn_local(async move {
+        while world.storming.get() && world.elapsed() < end {
+            world.agents[index].store.set_faults(slow());
+            sleep(Duration::from_millis(4)).await;
+            world.agents[index].store.set_faults(calm());
+            sleep(Duration::from_millis(16)).await;
+        }
+    });
+}
+
 /// Ends all faults that are on.
 pub(super) fn heal(world: &World) {
     for agent in &world.agents {
@@ -142,6 +158,10 @@ fn unknown_commits() -> Faults {
         late: Duration::ZERO..=LEASE,
         ..calm()
     }
+}
+
+fn slow() -> Faults {
+    Faults { delay: Duration::ZERO..=Duration::from_millis(1200), ..calm() }
 }
 
 /// A storm, more or less of it.

@@ -8,6 +8,11 @@ use siltstone_log::ClassicMemberRow;
 use super::group::{Joining, Member};
 use super::{Answer, ClassicGroup, Context, JoinRequest, Joined, Refusal, State, Token};
 
+/// Most bytes that all members' rows count in a transaction, without their assignments: those come in one request, which the agent bounds by 4 MiB.
+const MOST_BYTES: usize = 5_000_000;
+/// What a row counts beside its key and what members say.
+const ROW_BYTES: usize = 300;
+
 /// A new member is kept so long for the others to come, however short its session timeout is: it can't heartbeat yet.
 const NEW_MEMBER: Duration = Duration::from_secs(300);
 
@@ -32,7 +37,7 @@ impl ClassicGroup {
         if session < cx.settings.min_session || session > cx.settings.max_session {
             return Err(Refusal::InvalidSessionTimeout);
         }
-        if !self.has_room_for(cx, &request.member) {
+        if !self.has_room_for(cx, &request.member) || !self.fits(cx, &request) {
             return Err(Refusal::GroupFull);
         }
         if !self.supports(&request) {
@@ -58,6 +63,24 @@ impl ClassicGroup {
                 self.members.contains_key(member) || self.members.len() < most
             }
         }
+    }
+
+    /// Whether all members' rows, with what a leader can assign in one request, fit one transaction of the store. Kafka's bound is its memory.
+    fn fits(&self, cx: &Context<'_>, request: &JoinRequest) -> bool {
+        let id = if request.member.is_empty() { &request.new_id } else { &request.member };
+        // A key counts three times when it is set, and four times when its range is cleared.
+        let key = |id: &str| ROW_BYTES + 7 * (cx.settings.key_bytes + id.len());
+        let protocols = |protocols: &[(String, Bytes)]| {
+            protocols.iter().map(|(name, metadata)| 8 + name.len() + metadata.len()).sum::<usize>()
+        };
+        let others = self.members.iter().filter(|(other, _)| *other != id);
+        let others = others.map(|(id, member)| {
+            let row = &member.row;
+            key(id) + row.client_id.len() + row.client_host.len() + protocols(&row.protocols)
+        });
+        let own =
+            key(id) + request.client_id.len() + request.client_host.len() + protocols(&request.protocols);
+        others.sum::<usize>() + own <= MOST_BYTES
     }
 
     /// Whether the group can work with a member that knows these protocols.

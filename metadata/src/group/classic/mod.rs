@@ -50,6 +50,8 @@ pub struct Settings {
     pub max_session: Duration,
     /// `group.max.size`: most members of a group.
     pub max_size: usize,
+    /// Bytes of the group's id, which is part of every row's key.
+    pub key_bytes: usize,
 }
 
 /// What every request is judged by.

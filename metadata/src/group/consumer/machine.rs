@@ -41,6 +41,8 @@ pub struct ConsumerGroup {
     raised: Option<Duration>,
     dirty_head: bool,
     dirty: BTreeSet<String>,
+    /// Of members whose rows have changed, those of whom only the target has.
+    retargeted: BTreeSet<String>,
 }
 
 impl ConsumerGroup {
@@ -98,6 +100,7 @@ impl ConsumerGroup {
             Change::Head(_) => self.dirty_head = true,
             Change::Member(id, _) | Change::Left(id) => {
                 self.dirty.insert(id.clone());
+                self.retargeted.remove(id);
             }
         }
         let applied = self.apply(change);
@@ -110,12 +113,23 @@ impl ConsumerGroup {
 
     /// What has changed since the last call: rows to write before any answer is given.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.retargeted.clear();
         let head = std::mem::take(&mut self.dirty_head).then_some(Change::Head(self.head));
         let members = std::mem::take(&mut self.dirty).into_iter().map(|id| match self.members.get(&id) {
             Some(row) => Change::Member(id, Box::new(row.clone())),
             None => Change::Left(id),
         });
         head.into_iter().chain(members).collect()
+    }
+
+    /// Members of whose rows nothing has changed but the target, since the last [`take_changes`](Self::take_changes).
+    pub fn retargeted(&self) -> &BTreeSet<String> {
+        &self.retargeted
+    }
+
+    /// The head as long as not all targets are written: whoever loads the group then decides anew, and what targets say meanwhile counts for nothing.
+    pub fn undecided(&self) -> ConsumerHeadRow {
+        ConsumerHeadRow { target_epoch: self.head.epoch.saturating_sub(1), ..self.head }
     }
 
     /// The classic group that this one has become, if it has: its rows and machine take this one's place. Only then is it empty.
@@ -198,7 +212,11 @@ impl ConsumerGroup {
         for (id, target) in assignment {
             let Some(row) = self.members.get(&id).filter(|row| row.target != target) else { continue };
             let row = ConsumerMemberRow { target, ..row.clone() };
+            let only_target = !self.dirty.contains(&id) || self.retargeted.contains(&id);
             self.change_member(&id, row);
+            if only_target {
+                self.retargeted.insert(id);
+            }
         }
         self.change(Change::Head(ConsumerHeadRow { target_epoch: self.head.epoch, ..self.head }));
     }

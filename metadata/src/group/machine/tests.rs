@@ -42,6 +42,7 @@ fn catalog() -> CatalogState {
 impl Kit {
     fn new() -> Self {
         let classic = classic::Settings {
+            key_bytes: 10,
             initial_delay: ms(0),
             min_session: ms(1_000),
             max_session: ms(60_000),

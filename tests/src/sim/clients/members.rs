@@ -181,8 +181,22 @@ impl Member {
         self.unread.clear();
     }
 
-    /// Commits all that it has, further than before.
+    /// Commits all that it has, further than before; now and then it does not wait for the answer before it goes on.
     async fn commit(&mut self) -> Result<(), Trouble> {
+        if self.world.storming.get() && self.chance.below(6) == 0 {
+            let agent = self.agent;
+            let limit = Duration::from_millis(self.chance.below(40));
+            let impatient = self.commit_within(limit).await;
+            // It comes back over another connection.
+            self.agent = agent;
+            if impatient.is_err() && self.chance.happens(0.5) {
+                return impatient;
+            }
+        }
+        self.commit_within(PATIENCE).await
+    }
+
+    async fn commit_within(&mut self, limit: Duration) -> Result<(), Trouble> {
         for position in self.positions.values_mut() {
             *position += 1 + self.chance.below(3) as i64;
         }
@@ -201,7 +215,7 @@ impl Member {
         };
         let (config, name, sent) = (self.world.group_config.clone(), self.group.name, self.positions.clone());
         let healing = !self.world.storming.get();
-        self.ask(PATIENCE, async |engine| engine.groups().commit(&config, name, who, offsets).await).await?;
+        self.ask(limit, async |engine| engine.groups().commit(&config, name, who, offsets).await).await?;
         self.event(format_args!("{} commits {sent:?}", self.id));
         self.world.count(|counts| counts.commits += sent.len() as u64);
         for (partition, offset) in sent {

@@ -12,6 +12,7 @@ use crate::group::classic::{
 };
 
 const SETTINGS: Settings = Settings {
+    key_bytes: 10,
     initial_delay: Duration::ZERO,
     min_session: Duration::from_secs(1),
     max_session: Duration::from_secs(60),
@@ -278,6 +279,21 @@ fn what_does_not_fit_is_refused() {
     };
     world.act(|group, cx| group.sync(cx, 99, sync));
     assert_eq!(world.syncs[&99], Err(Refusal::InconsistentProtocol));
+    let large = |id: &str| {
+        let mut join = request("", id);
+        join.protocols = vec![("range".into(), vec![1; 2_400_000].into())];
+        join
+    };
+    let mut heavy = World::default();
+    let (first, second, third) = (heavy.join(large("a")), heavy.join(large("b")), heavy.join(large("c")));
+    assert_eq!(
+        heavy.joins.get(&third),
+        Some(&Err(Refusal::GroupFull)),
+        "the rows would not fit a transaction"
+    );
+    assert!(
+        !matches!(heavy.joins.get(&second), Some(Err(_))) && !matches!(heavy.joins.get(&first), Some(Err(_)))
+    );
     let mut full = World::stable(&["a", "b", "c", "d"]);
     let fifth = full.join(request("", "e"));
     assert_eq!(full.joins[&fifth], Err(Refusal::GroupFull));

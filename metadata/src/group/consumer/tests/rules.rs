@@ -320,3 +320,32 @@ fn a_refusal_changes_nothing() {
         assert_eq!((kit.group.rows(), kit.group.deadline()), before);
     }
 }
+
+#[test]
+fn targets_that_were_written_without_the_rest_count_for_nothing() {
+    let mut kit = Kit::new(&[("a", 6)]);
+    let mut m1 = Client::join(&mut kit, &join("m1", &["a"]));
+    let mut m2 = Client::join(&mut kit, &join("m2", &["a"]));
+    let mut m3 = Client::join(&mut kit, &join("m3", &["a"]));
+    settle(&mut kit, &mut [&mut m1, &mut m2, &mut m3]);
+    kit.topics.put("a", 12);
+    let cx = Context { now: kit.now, settings: &kit.settings, catalog: &kit.topics.state };
+    kit.group.heartbeat(&cx, &beat("m1", m1.epoch, None)).unwrap();
+    let retargeted: Vec<String> = kit.group.retargeted().iter().cloned().collect();
+    assert_eq!(retargeted, ["m2", "m3"], "more has changed of the one that asked");
+    let undecided = kit.group.undecided();
+    let rows = kit.group.take_changes();
+    assert!(kit.group.retargeted().is_empty());
+    // The coordinator dies when it has written the head and one row.
+    let written = |change: &&Change| matches!(change, Change::Member(id, _) if id == "m2");
+    let early = rows.iter().find(written).cloned().unwrap();
+    let mut group = ConsumerGroup::default();
+    let stored = kit.stored.iter().cloned().chain([Change::Head(undecided), early]);
+    stored.for_each(|change| group.apply(change).unwrap());
+    group.start_timers(&Context { now: kit.now, settings: &kit.settings, catalog: &kit.topics.state });
+    kit.group = group;
+    assert_eq!(kit.group.state(), GroupState::Assigning);
+    settle(&mut kit, &mut [&mut m1, &mut m2, &mut m3]);
+    assert_eq!((m1.count(), m2.count(), m3.count()), (4, 4, 4));
+    assert_eq!(kit.group.state(), GroupState::Stable);
+}
