@@ -16,6 +16,7 @@ mod list;
 mod members;
 mod offsets;
 mod orphans;
+mod rows;
 mod slot;
 mod timers;
 

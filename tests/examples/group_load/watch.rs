@@ -11,10 +11,13 @@ use crate::wire::Failure;
 /// A phase may take so long.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// All members of all groups: by group and member, generation or epoch and how many partitions it has.
+/// By member: its generation or epoch, and how many partitions it has.
+type Members = BTreeMap<usize, (i32, usize)>;
+
+/// All members of all groups.
 #[derive(Default)]
 pub(crate) struct Watch {
-    groups: Mutex<BTreeMap<usize, BTreeMap<usize, (i32, usize)>>>,
+    groups: Mutex<BTreeMap<usize, Members>>,
     /// Refusals that members should never meet, by what they are.
     troubles: Mutex<BTreeMap<String, u64>>,
     pub(crate) requests: AtomicU64,
@@ -78,7 +81,7 @@ impl Watch {
     }
 }
 
-fn rests(group: &BTreeMap<usize, (i32, usize)>, members: usize, partitions: usize) -> bool {
+fn rests(group: &Members, members: usize, partitions: usize) -> bool {
     let generations = || group.values().map(|(generation, _)| generation);
     group.len() == members
         && generations().min() == generations().max()

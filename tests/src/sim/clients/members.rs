@@ -120,7 +120,7 @@ impl Member {
             self.agent = (self.agent + 1) % world.agents.len();
             sleep(Duration::from_millis(30 + self.chance.below(60))).await;
         }
-        Ok(Err(trouble)?)
+        Err(trouble)
     }
 
     fn event(&self, what: std::fmt::Arguments<'_>) {
