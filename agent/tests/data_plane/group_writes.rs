@@ -137,22 +137,23 @@ async fn a_slow_commit_does_not_land_behind_a_later_one() {
     let partition = PartitionId { topic: agent.topic().await.id, index: 0 };
     agent.commit(partition, 1).await.unwrap();
     let slow = Duration::from_secs(1);
-    let first = async {
-        // Its reads are done by the time that the store becomes slow.
-        let commit = agent.commit(partition, 5);
-        timeout(Duration::from_millis(500), commit).await
-    };
-    let second = async {
-        tokio::task::yield_now().await;
-        agent.store.set_faults(Faults { delay: slow..=slow, ..Faults::none() });
-        sleep(Duration::from_millis(600)).await;
-        agent.store.set_faults(Faults::none());
-        agent.commit(partition, 7).await
-    };
-    let (_, second) = tokio::join!(first, second);
-    second.unwrap();
-    sleep(LATER).await;
-    assert_eq!(agent.committed(partition).await, Some(7));
+    // The store becomes slow after so many turns: in some of these rounds just when the first commit has done its reads.
+    for turns in 0..16 {
+        let first = timeout(Duration::from_millis(500), agent.commit(partition, 10 * turns + 5));
+        let second = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            agent.store.set_faults(Faults { delay: slow..=slow, ..Faults::none() });
+            sleep(Duration::from_millis(600)).await;
+            agent.store.set_faults(Faults::none());
+            agent.commit(partition, 10 * turns + 7).await
+        };
+        let (_, second) = tokio::join!(biased; first, second);
+        second.unwrap();
+        sleep(LATER).await;
+        assert_eq!(agent.committed(partition).await, Some(10 * turns + 7), "after {turns} turns");
+    }
 }
 
 #[tokio::test(start_paused = true)]
