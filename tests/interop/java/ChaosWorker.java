@@ -74,7 +74,10 @@ public final class ChaosWorker {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         records.partitions().forEach(part -> offsets.put(part, new OffsetAndMetadata(consumer.position(part))));
         String places = offsets.entrySet().stream().map(entry -> entry.getKey().partition() + ":" + entry.getValue().offset()).collect(Collectors.joining(","));
-        List<Header> headers = List.of(header("txn", args[4] + "/" + UUID.randomUUID()), header("count", "" + records.count()), header("offsets", places),
+        Map<Integer, Integer> parts = new HashMap<>();
+        records.forEach(record -> parts.merge((int) (Long.parseLong(Clients.text(record.value())) % PARTITIONS), 1, Integer::sum));
+        String counts = parts.entrySet().stream().map(entry -> entry.getKey() + ":" + entry.getValue()).collect(Collectors.joining(","));
+        List<Header> headers = List.of(header("txn", args[4] + "/" + UUID.randomUUID()), header("parts", counts), header("offsets", places),
             header("fate", abort ? "abort" : "commit"));
         producer.beginTransaction();
         for (var record : records) {

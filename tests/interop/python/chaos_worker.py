@@ -5,6 +5,7 @@ import random
 import select
 import sys
 import uuid
+from collections import Counter
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
@@ -42,7 +43,8 @@ def work(consumer, producer):
 def process(consumer, producer, messages):
     abort = random.random() < 0.1
     positions = [place for place in consumer.position(consumer.assignment()) if place.offset >= 0]
-    headers = {"txn": f"{me}/{uuid.uuid4()}", "count": str(len(messages)), "fate": "abort" if abort else "commit",
+    parts = Counter(int(message.value()) % PARTITIONS for message in messages)
+    headers = {"txn": f"{me}/{uuid.uuid4()}", "parts": ",".join(f"{part}:{count}" for part, count in parts.items()), "fate": "abort" if abort else "commit",
                "offsets": ",".join(f"{place.partition}:{place.offset}" for place in positions)}
     producer.begin_transaction()
     for message in messages:
