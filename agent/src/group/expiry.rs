@@ -9,8 +9,8 @@ use siltstone_metadata::keys::{group_head, group_offset};
 use siltstone_metadata::lease::{self, GroupHold};
 use siltstone_store::{Commit, KeyRange, Mutation, Snapshot};
 
-use super::offsets::{all, decode};
 use super::slot::{Deletion, Loaded};
+use super::stored_offsets::{all, decode};
 use super::{GroupError, Groups};
 
 /// A loaded group without members is unloaded when nobody has asked for it for so long.

@@ -10,8 +10,8 @@ use siltstone_metadata::keys::{group_head, group_member};
 use siltstone_metadata::lease;
 use siltstone_store::RangeLimit;
 
-use super::offsets::all;
 use super::slot::Deletion;
+use super::stored_offsets::all;
 use super::{GroupError, Groups};
 
 /// A group as ListGroups shows it.

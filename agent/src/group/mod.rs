@@ -16,8 +16,10 @@ mod list;
 mod members;
 mod offsets;
 mod orphans;
+mod pending;
 mod rows;
 mod slot;
+mod stored_offsets;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -36,8 +38,9 @@ use tokio::time::Instant;
 
 pub use error::GroupError;
 pub use list::Listed;
-pub use offsets::{CommittedOffset, NewOffset, OffsetCommitter, OffsetTransaction};
+pub use offsets::{NewOffset, OffsetCommitter, OffsetTransaction};
 use slot::Slot;
+pub use stored_offsets::CommittedOffset;
 use timers::Timers;
 
 /// Longest group id, bytes: it is part of keys.

@@ -1,21 +1,20 @@
-//! Committed offsets. They go past the machine, which only says who may commit; they are read from the store, on any agent.
+//! Commits of offsets. They go past the machine, which only says who may commit.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_configs::BrokerConfig;
-use siltstone_log::{OffsetRow, PartitionId, TxnRow};
+use siltstone_log::{OffsetRow, PartitionId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::group::classic;
 use siltstone_metadata::group::consumer::{Committer, Refusal};
-use siltstone_metadata::keys::{
-    group_head, group_member, group_offset, group_pending, parts, txn, txn_group,
-};
+use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
 use siltstone_metadata::lease::GroupHold;
-use siltstone_metadata::transaction::{self, Admission, Claim, admit};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
+use siltstone_metadata::transaction::Claim;
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation};
 use tokio::time::Instant;
 
+use super::pending::join;
 use super::{GroupError, Groups};
 
 /// One transaction takes offsets of about so many bytes.
@@ -57,17 +56,6 @@ pub struct NewOffset {
     pub row: OffsetRow,
 }
 
-/// A committed offset as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// Of which partition.
-    pub partition: PartitionId,
-    /// None was ever committed, or it has expired.
-    pub row: Option<OffsetRow>,
-    /// A transaction is about to commit another.
-    pub unstable: bool,
-}
-
 /// A commit of offsets, but for the offsets.
 #[derive(Clone, Copy)]
 struct Request<'a> {
@@ -84,12 +72,6 @@ impl Request<'_> {
             Some(transaction) => group_pending::key(self.group, transaction.claim.producer_id, partition),
         }
     }
-}
-
-/// What a transaction adds to a commit of offsets.
-struct Joined {
-    reads: Vec<KeyRange>,
-    mutations: Vec<Mutation>,
 }
 
 impl Groups {
@@ -272,46 +254,6 @@ impl Groups {
         }
     }
 
-    /// Reads offsets of some partitions, in their order. With `stable`, what a transaction is about to change is marked.
-    ///
-    /// # Errors
-    /// If the store does not answer, or a row can't be read.
-    pub async fn committed(
-        &self,
-        group: &str,
-        partitions: &[PartitionId],
-        stable: bool,
-    ) -> Result<Vec<CommittedOffset>, GroupError> {
-        let snapshot = self.parts.store.snapshot().await?;
-        let pending = if stable { pending(snapshot.as_ref(), group).await? } else { Vec::new() };
-        let mut found = Vec::with_capacity(partitions.len());
-        for partition in partitions.iter().copied() {
-            let row = snapshot.get(&group_offset::key(group, partition)).await?;
-            let row = row.map(|bytes| decode(&bytes)).transpose()?;
-            found.push(CommittedOffset { partition, row, unstable: pending.contains(&partition) });
-        }
-        Ok(found)
-    }
-
-    /// Reads all offsets of a group, in the order of topic ids. Partitions for which a first commit is pending are among them.
-    ///
-    /// # Errors
-    /// If the store does not answer, or a row can't be read.
-    pub async fn all_committed(&self, group: &str, stable: bool) -> Result<Vec<CommittedOffset>, GroupError> {
-        let snapshot = self.parts.store.snapshot().await?;
-        let mut pending = if stable { pending(snapshot.as_ref(), group).await? } else { Vec::new() };
-        let mut found = Vec::new();
-        for (key, bytes) in all(snapshot.as_ref(), group_offset::of(group)).await? {
-            let Some(partition) = group_offset::parse(&key) else { continue };
-            let unstable = pending.contains(&partition);
-            pending.retain(|other| *other != partition);
-            found.push(CommittedOffset { partition, row: Some(decode(&bytes)?), unstable });
-        }
-        let first = |partition| CommittedOffset { partition, row: None, unstable: true };
-        found.extend(pending.into_iter().map(first));
-        Ok(found)
-    }
-
     /// Removes offsets. What came of each partition, in their order; `topics` says the name of each one's topic.
     ///
     /// # Errors
@@ -351,37 +293,6 @@ impl Groups {
     }
 }
 
-/// Lets a group take part in a transaction: what the commit of its pending offsets must read and write beside them.
-async fn join(
-    snapshot: &dyn Snapshot,
-    group: &str,
-    transaction: &OffsetTransaction,
-    now: i64,
-) -> Result<Joined, GroupError> {
-    let OffsetTransaction { id, claim } = transaction;
-    let key = txn::key(id);
-    let row = snapshot.get(&key).await?;
-    let row = row.map(|bytes| TxnRow::decode(&bytes)).transpose();
-    let row = row.map_err(|error| GroupError::Corrupt(error.to_string()))?;
-    let mut joined = Joined { reads: vec![KeyRange::key(key.clone())], mutations: Vec::new() };
-    match admit(row.as_ref(), claim, now) {
-        Admission::Refused(refusal) => return Err(refusal.into()),
-        Admission::Ongoing => {}
-        Admission::Begin(row) => {
-            joined.mutations.push(Mutation::Set { key, value: row.encode().into() });
-        }
-    }
-    let group = txn_group::key(claim.producer_id, group);
-    if claim.implicit {
-        joined.mutations.push(Mutation::Set { key: group, value: Bytes::new() });
-    } else if snapshot.get(&group).await?.is_some() {
-        joined.reads.push(KeyRange::key(group));
-    } else {
-        return Err(transaction::Refusal::NotAdded.into());
-    }
-    Ok(joined)
-}
-
 /// What must be as it was when the committer was judged.
 fn commit_reads(
     group: &str,
@@ -403,29 +314,4 @@ fn commit_reads(
     });
     reads.extend(written.filter(|_| !bugs::on(Bug::OffsetsOvertake)));
     reads
-}
-
-async fn pending(snapshot: &dyn Snapshot, group: &str) -> Result<Vec<PartitionId>, StoreError> {
-    let rows = all(snapshot, group_pending::of(group)).await?;
-    Ok(rows.iter().filter_map(|(key, _)| group_pending::parse(key)).collect())
-}
-
-/// All entries of a range.
-pub(super) async fn all(
-    snapshot: &dyn Snapshot,
-    mut range: KeyRange,
-) -> Result<Vec<siltstone_store::Entry>, StoreError> {
-    let mut entries = Vec::new();
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        entries.extend(page.entries);
-        match entries.last() {
-            Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
-            _ => return Ok(entries),
-        }
-    }
-}
-
-pub(super) fn decode(bytes: &[u8]) -> Result<OffsetRow, GroupError> {
-    OffsetRow::decode(bytes).map_err(|error| GroupError::Corrupt(error.to_string()))
 }
