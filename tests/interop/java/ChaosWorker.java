@@ -63,7 +63,8 @@ public final class ChaosWorker {
                     ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(100));
                     if (!records.isEmpty()) process(consumer, producer, records);
                 }
-            } catch (KafkaException error) {
+            } catch (KafkaException | IllegalStateException error) {
+                // Kafka's consumer of the new protocol may lose a partition between its poll and the question for its position.
                 System.err.println("begins anew after " + error);
             }
         }
