@@ -1,16 +1,14 @@
 //! TxnOffsetCommit, versions 0 to 5: offsets that are committed with a transaction. From version 5 on the group needn't be added first (KIP-890).
 
-use siltstone_kafka::ErrorCode;
-use siltstone_kafka::txn_offset_commit::request::Partition as Wanted;
 use siltstone_kafka::txn_offset_commit::response::{Partition, Topic};
 use siltstone_kafka::txn_offset_commit::{Request, Response};
-use siltstone_log::OffsetRow;
 use siltstone_metadata::transaction::Claim;
 
 use super::context::Context;
 use super::errors;
 use super::lookup::{TopicKey, Topics};
-use crate::group::{Groups, NewOffset, OffsetCommitter, OffsetTransaction};
+use super::offered_offsets::{Offered, OfferedOffsets};
+use crate::group::{Groups, OffsetCommitter, OffsetTransaction};
 use crate::transaction::Transactions;
 
 /// The first version in which the transaction takes up a group by the commit of its offsets.
@@ -18,29 +16,23 @@ const IMPLICIT: i16 = 5;
 
 pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Response {
     let config = cx.broker.broker_config();
-    let now = cx.engine().ambient().clock.now();
+    let mut all = OfferedOffsets::new(cx, None);
     let mut topics = Topics::new(cx);
-    let mut offsets = Vec::new();
     let mut answer = Response::default();
-    // Which answers stand and fall with the commit.
-    let mut open = Vec::new();
     for topic in request.topics {
         let key = TopicKey::Name(topic.name.as_str().into());
         let mut told = Topic { name: topic.name, partitions: Vec::new() };
         for wanted in topic.partitions {
-            let index = wanted.partition_index;
-            let place = match check(wanted, config.offsets.metadata_max_bytes as usize, now) {
-                Ok(row) => {
-                    topics.partition(&key, index).await.map(|(_, partition)| NewOffset { partition, row })
-                }
-                Err(code) => Err(code),
+            let partition_index = wanted.partition_index;
+            let offered = Offered {
+                partition_index,
+                offset: wanted.committed_offset,
+                leader_epoch: wanted.committed_leader_epoch,
+                metadata: wanted.committed_metadata,
             };
-            let error_code = place.as_ref().err().map_or(0, |code| code.code());
-            if let Ok(offset) = place {
-                open.push((answer.topics.len(), told.partitions.len()));
-                offsets.push(offset);
-            }
-            told.partitions.push(Partition { partition_index: index, error_code });
+            let place = (answer.topics.len(), told.partitions.len());
+            let error_code = all.take(&mut topics, &key, offered, place).await;
+            told.partitions.push(Partition { partition_index, error_code });
         }
         answer.topics.push(told);
     }
@@ -63,29 +55,15 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     let done = match checked {
         Ok(()) => {
             let groups = cx.engine().groups();
-            let done = groups.commit_with(&config, &request.group_id, who, transaction, offsets).await;
+            let done = groups.commit_with(&config, &request.group_id, who, transaction, all.offsets).await;
             done.map_err(|error| errors::pending_offsets(&error, version))
         }
         Err(code) => Err(code),
     };
     if let Err(code) = done {
-        for (topic, partition) in open {
+        for (topic, partition) in all.open {
             answer.topics[topic].partitions[partition].error_code = code.code();
         }
     }
     answer
-}
-
-fn check(wanted: Wanted, most: usize, now: i64) -> Result<OffsetRow, ErrorCode> {
-    let metadata = wanted.committed_metadata.unwrap_or_default();
-    if metadata.len() > most {
-        return Err(ErrorCode::OffsetMetadataTooLarge);
-    }
-    Ok(OffsetRow {
-        offset: wanted.committed_offset,
-        leader_epoch: wanted.committed_leader_epoch,
-        committed: now,
-        expires: None,
-        metadata,
-    })
 }
