@@ -1,0 +1,1 @@
+//! Compaction by key, as Kafka's log cleaner promises it.
