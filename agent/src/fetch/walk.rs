@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
 
     fn damage(&self, what: &str) -> String {
         let offset = self.base;
-        let ExtentPlace::Stored { segment, block, start } = self.extent.place else {
+        let ExtentPlace::Stored { segment, block, start, .. } = self.extent.place else {
             return format!("a control batch is damaged: {what} (offset {offset})");
         };
         let (from, at) = (block.start, start as usize + self.at);

@@ -34,6 +34,7 @@ fn extent(length: usize, records: u64) -> Extent {
             segment: SegmentPlace { id, inline: false, length: 1 << 20 },
             block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
             start: 0,
+            level: 0,
         },
         length: length as u32,
         max_timestamp: 0,
