@@ -124,7 +124,7 @@ impl Reader {
         let extents = match located {
             Located::Extents(extents) => extents,
             Located::End => Vec::new(),
-            Located::Rows => self.in_rows(partition, offset, 2 * max_bytes as u64).await?,
+            Located::Rows => self.in_rows_or_behind(partition, offset, 2 * max_bytes as u64).await?,
             Located::OutOfRange => {
                 return Err(FetchError::OutOfRange {
                     offset,
