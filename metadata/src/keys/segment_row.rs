@@ -39,6 +39,7 @@ pub fn set(segment: SegmentId, row: &SegmentRow) -> Mutation {
 /// Writes the row of a segment that has blocks in `used` of the cluster's `shards`, in the commit that publishes it.
 pub fn published(place: &SegmentPlace, used: impl IntoIterator<Item = ShardId>, shards: u16) -> Mutation {
     let shards = ShardSet::of(used, shards);
-    let row = SegmentRow { inline: place.inline, writing: false, length: place.length, stamp: None, shards };
+    let (inline, length) = (place.inline, place.length);
+    let row = SegmentRow { inline, writing: false, merged: false, length, stamp: None, shards };
     set(place.id, &row)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segment row 1 := version u8 (1) | inline u8 | length u64 | shards to the end
-//! segment row 2 := version u8 (2) | flags u8 (1 inline, 2 being published) | length u64 | stamp 10 | bytes of shards varint | shards
+//! segment row 2 := version u8 (2) | flags u8 (1 inline, 2 being published, 4 by the compactor) | length u64 | stamp 10 | bytes of shards varint | shards
 //! shards        := a bit per shard of the cluster that may refer to it, the lowest first, in whole bytes
 //! ```
 //!
@@ -15,6 +15,7 @@ const VERSION: u8 = 2;
 const WITHOUT_STAMP: u8 = 1;
 const INLINE: u8 = 1;
 const WRITING: u8 = 2;
+const MERGED: u8 = 4;
 
 /// A set of shards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +52,8 @@ pub struct SegmentRow {
     pub inline: bool,
     /// Its writer has yet to publish extents in it: it can't be left over as long as the writer's registration lives.
     pub writing: bool,
+    /// Written by the compactor: its extents are published in transactions that read this row, and no entry of a shard's log names it.
+    pub merged: bool,
     /// Bytes of the whole.
     pub length: u64,
     /// Where it was committed. `None`: written by a program that did not note it.
@@ -62,7 +65,8 @@ pub struct SegmentRow {
 impl SegmentRow {
     /// What stands before the stamp, and what behind it.
     pub fn around_stamp(&self) -> (Vec<u8>, Vec<u8>) {
-        let flags = if self.inline { INLINE } else { 0 } | if self.writing { WRITING } else { 0 };
+        let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+        let flags = flag(self.inline, INLINE) | flag(self.writing, WRITING) | flag(self.merged, MERGED);
         let mut before = vec![VERSION, flags];
         before.bytes(&self.length.to_be_bytes());
         let mut behind = Vec::with_capacity(self.shards.0.len() + 2);
@@ -97,7 +101,7 @@ impl SegmentRow {
         let mut reader = Reader::new(bytes);
         let version = reader.version("segment row", WITHOUT_STAMP..=VERSION)?;
         let flags = reader.u8("segment flags")?;
-        let known = if version == WITHOUT_STAMP { INLINE } else { INLINE | WRITING };
+        let known = if version == WITHOUT_STAMP { INLINE } else { INLINE | WRITING | MERGED };
         if flags & !known != 0 {
             return Err(reader.invalid("segment flags"));
         }
@@ -116,6 +120,7 @@ impl SegmentRow {
         };
         let shards = ShardSet(reader.take(bytes, "shards")?.to_vec());
         reader.end("segment row")?;
-        Ok(SegmentRow { inline: flags & INLINE != 0, writing: flags & WRITING != 0, length, stamp, shards })
+        let on = |flag: u8| flags & flag != 0;
+        Ok(SegmentRow { inline: on(INLINE), writing: on(WRITING), merged: on(MERGED), length, stamp, shards })
     }
 }

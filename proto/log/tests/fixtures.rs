@@ -240,9 +240,9 @@ fn merged_extents() -> Vec<Extent> {
 fn segment_rows() -> Vec<(&'static str, SegmentRow)> {
     let stamp = Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let shards = ShardSet::of([ShardId(0), ShardId(9)], 16);
-    let object = SegmentRow { inline: false, writing: true, length: 70_000, stamp, shards: shards.clone() };
+    let object = SegmentRow { inline: false, writing: true, merged: true, length: 70_000, stamp, shards: shards.clone() };
     vec![
-        ("segment-row", SegmentRow { inline: true, writing: false, stamp: None, ..object.clone() }),
+        ("segment-row", SegmentRow { inline: true, writing: false, merged: false, stamp: None, ..object.clone() }),
         ("v2/segment-row", object),
     ]
 }

@@ -251,10 +251,11 @@ pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
 pub fn segment_row() -> impl Strategy<Value = SegmentRow> {
     let shards = (vec(0_u16..40, 0..6), 1_u16..40)
         .prop_map(|(some, shards)| ShardSet::of(some.into_iter().map(ShardId), shards));
-    (any::<bool>(), any::<bool>(), any::<u64>(), any::<[u8; 10]>(), shards).prop_map(
-        |(inline, writing, length, stamp, shards)| SegmentRow {
+    (any::<[bool; 3]>(), any::<u64>(), any::<[u8; 10]>(), shards).prop_map(
+        |([inline, writing, merged], length, stamp, shards)| SegmentRow {
             inline,
             writing,
+            merged,
             length,
             stamp: Some(stamp),
             shards,
