@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, ShardId};
+use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, Role, ShardId};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
@@ -145,6 +145,7 @@ impl Engine {
             port: settings.port,
             lowest_level: MIN_LEVEL,
             highest_level: MAX_LEVEL,
+            role: Role::Agent,
         };
         lease::register(store.as_ref(), &registration).await?;
         let mut tasks = JoinSet::new();

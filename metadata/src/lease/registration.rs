@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Observer;
 use crate::ambient::Ambient;
-use crate::keys::{beat, cluster, registration, shard_log, shard_tick};
+use crate::keys::{beat, cluster, ended_registration, registration, shard_log, shard_tick};
 use crate::shard::{MAX_LEVEL, MIN_LEVEL};
 
 const TRIES: usize = 100;
@@ -188,6 +188,7 @@ pub async fn end(
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
     let mut mutations =
         vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];
+    mutations.push(ended_registration::set(id));
     let entry: Bytes = Entry::Ended { registration: id }.encode().into();
     for shard in (0..shards).map(ShardId) {
         mutations.push(shard_log::append(shard, 0, entry.clone()));
