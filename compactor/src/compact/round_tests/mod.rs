@@ -45,8 +45,8 @@ struct Promises {
     sent: Vec<Seen>,
     /// Up to where it is known.
     upto: i64,
-    /// When a round first kept a tombstone's batch: it must stay for the retention from then on.
-    buried: BTreeMap<i64, i64>,
+    /// Since when the records that a tombstone buries are gone: it must stay for the retention from then on.
+    alone: BTreeMap<i64, i64>,
 }
 
 impl Promises {
@@ -70,13 +70,14 @@ impl Promises {
                 continue;
             }
             assert!(value.is_none(), "the newest record of {key:?}, at {offset}, is gone");
-            let since = self.buried.get(offset).copied();
+            let since = self.alone.get(offset).copied();
             assert!(since.is_some_and(|since| now >= since + RETENTION as i64), "the tombstone at {offset} went too early");
         }
-        for entry in entries(&state.batches).iter().filter(|entry| entry.horizon.is_some()) {
-            entry.records.iter().filter(|record| record.3.is_none()).for_each(|record| {
-                self.buried.entry(record.0).or_insert(now);
-            });
+        for (offset, _, key, value, _) in &shown {
+            let older = shown.iter().any(|other| other.2 == *key && other.0 < *offset);
+            if value.is_none() && !older {
+                self.alone.entry(*offset).or_insert(now);
+            }
         }
         assert_eq!(state.batches.last().map(|batch| batch.last_offset()), Some(state.next - 1), "the end can be read");
         for one in &state.aborted {
