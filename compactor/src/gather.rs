@@ -71,13 +71,11 @@ impl Context {
         for (segment, range) in extents.filter_map(needed) {
             wanted.entry(segment.id).or_insert_with(|| (segment, Vec::new())).1.push(range);
         }
-        let reads = wanted.into_values().flat_map(|(segment, ranges)| {
-            together(ranges).into_iter().map(move |range| (segment, range))
-        });
-        let read = |(segment, range): (SegmentPlace, Range<u64>)| async move {
-            (segment.id, range.start, self.read(segment, range).await)
-        };
-        let mut answers = futures::stream::iter(reads).map(read).buffered(AT_ONCE);
+        let reads = wanted
+            .into_values()
+            .flat_map(|(segment, ranges)| together(ranges).into_iter().map(move |range| (segment, range)));
+        let reads: Vec<_> = reads.map(|(segment, range)| self.answer(segment, range)).collect();
+        let mut answers = futures::stream::iter(reads).buffered(AT_ONCE);
         let mut gathered = Gathered::default();
         while let Some((segment, start, answer)) = answers.next().await {
             match answer {
@@ -92,6 +90,15 @@ impl Context {
         gathered
     }
 
+    async fn answer(
+        &self,
+        segment: SegmentPlace,
+        range: Range<u64>,
+    ) -> (SegmentId, u64, Result<Bytes, ReadError>) {
+        let start = range.start;
+        (segment.id, start, self.read(segment, range).await)
+    }
+
     async fn read(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
         if segment.inline {
             return self.read_inline(segment, range).await;
@@ -104,8 +111,10 @@ impl Context {
 
     async fn read_inline(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
         let name = format!("inline segment {}", segment.id);
-        let unavailable =
-            |error: siltstone_store::StoreError| ReadError::Unavailable { name: name.clone(), reason: error.to_string() };
+        let unavailable = |error: siltstone_store::StoreError| ReadError::Unavailable {
+            name: name.clone(),
+            reason: error.to_string(),
+        };
         let snapshot = self.store.snapshot().await.map_err(unavailable)?;
         let found = parts::get(snapshot.as_ref(), &inline_segment::prefix(segment.id)).await;
         let Some(bytes) = found.map_err(unavailable)? else {

@@ -115,7 +115,8 @@ impl Context {
         shards: ShardSet,
         writing: bool,
     ) -> Result<(), PublishError> {
-        let row = SegmentRow { inline: false, writing, merged: true, length: place.length, stamp: None, shards };
+        let row =
+            SegmentRow { inline: false, writing, merged: true, length: place.length, stamp: None, shards };
         let mut last = None;
         for attempt in 0..TRIES {
             pause(attempt).await;
@@ -244,9 +245,8 @@ pub async fn replace(draft: &mut Draft, snapshot: &dyn Snapshot, run: &Run) -> R
     for chunk in &chunks {
         draft.set(extent_chunk::key(shard, partition, chunk[0].base), encode_extents(chunk));
     }
-    let stands = row.last_chunk.is_some_and(|chunk| {
-        range.contains(&extent_chunk::key(shard, partition, chunk.base))
-    });
+    let stands =
+        row.last_chunk.is_some_and(|chunk| range.contains(&extent_chunk::key(shard, partition, chunk.base)));
     if stands {
         row.last_chunk = chunks.last().map(|c| ChunkRow { base: c[0].base, extents: c.len() as u32 });
         let value: Bytes = row.encode().into();

@@ -27,8 +27,6 @@ pub struct CompactorSettings {
     pub key_map_bytes: usize,
     /// Configs of brokers from the settings, which topics fall back to.
     pub configs: Overrides,
-    /// No other process can live on this store: leases of compactors that are gone are taken at once.
-    pub exclusive: bool,
 }
 
 /// When extents are merged, and how.
@@ -74,7 +72,6 @@ impl Default for CompactorSettings {
             requests: None,
             key_map_bytes: 128 << 20,
             configs: Overrides::new(),
-            exclusive: false,
         }
     }
 }

@@ -34,7 +34,8 @@ pub fn splice(chunks: &[Vec<Extent>], old: &[Extent], new: &[Extent], log_start:
     if all.get(at..at + left.len()) != Some(left) {
         return Spliced::Gone;
     }
-    let added: Vec<Extent> = new.iter().filter(|extent| kept == 0 || extent.end() > log_start).copied().collect();
+    let added: Vec<Extent> =
+        new.iter().filter(|extent| kept == 0 || extent.end() > log_start).copied().collect();
     let result: Vec<Extent> =
         all[..at].iter().chain(&added).chain(&all[at + left.len()..]).copied().collect();
     let chunks = result.chunks(PER_CHUNK).map(<[Extent]>::to_vec).collect();

@@ -128,7 +128,14 @@ impl SegmentBuilder {
     }
 
     /// Adds a batch that stands at `offset` and takes offsets up to `end`.
-    pub fn batch(&mut self, offset: i64, end: i64, bytes_before: u64, header: &[u8; HEADER_LEN], batch: Bytes) {
+    pub fn batch(
+        &mut self,
+        offset: i64,
+        end: i64,
+        bytes_before: u64,
+        header: &[u8; HEADER_LEN],
+        batch: Bytes,
+    ) {
         if self.open.as_ref().is_some_and(|open| open.bytes.len() + batch.len() > self.rules.block_bytes) {
             self.seal(None);
         }
@@ -203,8 +210,7 @@ impl SegmentBuilder {
             return None;
         }
         let footer = Bytes::from(self.footer.encode());
-        let place =
-            SegmentPlace { id: self.id, inline: false, length: self.length + footer.len() as u64 };
+        let place = SegmentPlace { id: self.id, inline: false, length: self.length + footer.len() as u64 };
         self.chunks.push(footer);
         for (run, mut extent) in self.extents {
             if let ExtentPlace::Stored { segment, .. } = &mut extent.place {

@@ -103,7 +103,9 @@ fn damage_is_not_passed_on() {
     assert_eq!(try_with(whole.to_vec(), 3), Ok(()));
     let mut flipped = whole.to_vec();
     flipped[100] ^= 1;
-    for (bytes, records) in [(flipped, 3), (whole.to_vec(), 4), (whole.to_vec(), 2), (whole[..90].to_vec(), 3)] {
+    for (bytes, records) in
+        [(flipped, 3), (whole.to_vec(), 4), (whole.to_vec(), 2), (whole[..90].to_vec(), 3)]
+    {
         assert!(try_with(bytes, records).is_err());
     }
 }

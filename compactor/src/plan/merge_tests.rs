@@ -6,7 +6,13 @@ use super::*;
 use crate::view::{PartitionView, ShardView};
 
 fn rules() -> MergeRules {
-    MergeRules { target_bytes: 1000, fan_in: 3, inline_bytes: 300, flushed_segments: 50, ..Default::default() }
+    MergeRules {
+        target_bytes: 1000,
+        fan_in: 3,
+        inline_bytes: 300,
+        flushed_segments: 50,
+        ..Default::default()
+    }
 }
 
 fn extent(base: i64, segment: u64, length: u32, level: u8, segment_length: u64) -> Extent {
@@ -53,7 +59,8 @@ fn a_merge_is_cut_into_segments_in_the_order_of_shards_and_partitions() {
     let all = views(vec![many(5), many(3), vec![flushed(0, 100)]]);
     let merge = plan(&all, Duration::ZERO, &rules()).unwrap();
     assert_eq!(merge.level, 1);
-    let order: Vec<_> = merge.batches.iter().flatten().map(|i| (i.shard, i.partition, i.extent.base)).collect();
+    let order: Vec<_> =
+        merge.batches.iter().flatten().map(|i| (i.shard, i.partition, i.extent.base)).collect();
     assert!(order.is_sorted() && order.len() == 9);
     assert_eq!(merge.batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 5], "a small rest joins");
     // A backlog that fills many segments is not merged twice.

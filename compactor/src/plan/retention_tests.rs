@@ -6,7 +6,8 @@ use siltstone_log::{EndMarker, ExtentPlace};
 use super::*;
 
 fn config(pairs: &[(&str, &str)]) -> TopicConfig {
-    let set: Overrides = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let set: Overrides =
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     TopicConfig::resolve(&set, BrokerLayers::none())
 }
 

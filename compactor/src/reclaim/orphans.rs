@@ -31,7 +31,8 @@ pub(super) async fn look(
     let limit = RangeLimit { entries: 10 * AT_ONCE, ..RangeLimit::default() };
     let page = snapshot.range(&ended_registration::all(), limit).await?;
     drop(snapshot);
-    let all: BTreeSet<_> = page.entries.iter().filter_map(|(key, _)| ended_registration::parse(key)).collect();
+    let all: BTreeSet<_> =
+        page.entries.iter().filter_map(|(key, _)| ended_registration::parse(key)).collect();
     ended.retain(|id, _| all.contains(id));
     let due = |id: &RegistrationId| ended.get(id).is_none_or(|at| at.elapsed() >= cx.settings.grace);
     let due: Vec<_> = all.iter().copied().filter(due).take(AT_ONCE).collect();

@@ -63,7 +63,8 @@ async fn dead(
     let (Some(first), Some(last)) = (rows.keys().next().copied(), rows.keys().next_back().copied()) else {
         return Ok(Vec::new());
     };
-    let wanted: BTreeSet<ShardId> = rows.values().flat_map(|row| row.shards.iter().collect::<Vec<_>>()).collect();
+    let wanted: BTreeSet<ShardId> =
+        rows.values().flat_map(|row| row.shards.iter().collect::<Vec<_>>()).collect();
     let mut shards = BTreeMap::new();
     let mut used = BTreeSet::new();
     for shard in wanted.into_iter().filter(|shard| shard.0 < cx.shards) {
@@ -158,7 +159,9 @@ async fn condemn(cx: &Context, held: &Held, dead: &[SegmentId]) -> Result<u64, R
     let mut trashed = 0;
     for id in dead {
         let key = segment_row::key(*id);
-        let Some(Ok(row)) = snapshot.get(&key).await?.map(|bytes| SegmentRow::decode(&bytes)) else { continue };
+        let Some(Ok(row)) = snapshot.get(&key).await?.map(|bytes| SegmentRow::decode(&bytes)) else {
+            continue;
+        };
         let mut unused = true;
         for shard in row.shards.iter() {
             let of = segment_use::key(shard, *id);

@@ -27,7 +27,9 @@ pub(super) async fn empty(cx: &Context, held: &Held, version: Version) -> Result
         let due: Vec<(Bytes, Bytes)> = page
             .entries
             .into_iter()
-            .take_while(|(key, _)| segment_trash::parse(key).is_none_or(|(stamp, _)| stamp.version() <= version))
+            .take_while(|(key, _)| {
+                segment_trash::parse(key).is_none_or(|(stamp, _)| stamp.version() <= version)
+            })
             .collect();
         if due.is_empty() {
             return Ok(deleted);

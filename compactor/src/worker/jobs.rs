@@ -54,9 +54,10 @@ impl Worker {
     pub(super) async fn release(&mut self) {
         let mut due = Vec::new();
         for (shard, view) in &self.views {
-            let trimmed = view.partitions.iter().filter(|(_, view)| {
-                view.first.is_some_and(|first| first.end() <= view.log_start)
-            });
+            let trimmed = view
+                .partitions
+                .iter()
+                .filter(|(_, view)| view.first.is_some_and(|first| first.end() <= view.log_start));
             due.extend(trimmed.map(|(partition, view)| (*shard, *partition, view.log_start)));
         }
         for (shard, partition, log_start) in due {

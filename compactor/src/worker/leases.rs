@@ -23,12 +23,7 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        own: RegistrationId,
-        shards: u16,
-        lease: Duration,
-    ) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, own: RegistrationId, shards: u16, lease: Duration) -> Self {
         let lease_of = |task| TaskLease::new(store.clone(), task, own, lease * 2);
         let tries = (0..shards).map(ShardId).map(|shard| (shard, lease_of(Task::Compact(shard)))).collect();
         let reclaim = lease_of(Task::Reclaim);

@@ -47,7 +47,11 @@ async fn pause(attempt: usize) {
 pub async fn existing_cluster(store: &dyn Store) -> Result<Option<ClusterRow>, RegisterError> {
     let found = store.snapshot().await?.get(&cluster::key()).await?;
     let Some(row) = found.map(|bytes| ClusterRow::decode(&bytes)).transpose()? else { return Ok(None) };
-    if (MIN_LEVEL..=MAX_LEVEL).contains(&row.level) { Ok(Some(row)) } else { Err(RegisterError::Level(row.level)) }
+    if (MIN_LEVEL..=MAX_LEVEL).contains(&row.level) {
+        Ok(Some(row))
+    } else {
+        Err(RegisterError::Level(row.level))
+    }
 }
 
 /// Reads what the cluster is, or makes it: `new` with an id and an incarnation drawn now.
