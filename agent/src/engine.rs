@@ -200,6 +200,12 @@ impl Engine {
             producer_ids: producer_ids.clone(),
         });
         let reader = Reader::new(store, followers.clone(), cache.clone());
+        if settings.exclusive && cluster.level < MAX_LEVEL {
+            // Nobody is there who could not follow.
+            if let Err(error) = changes.raise_level(MAX_LEVEL).await {
+                tracing::warn!(%error, "the feature level could not be raised: what it brings is not there yet");
+            }
+        }
         catalog.fresh().await?;
         futures::future::try_join_all(followers.shards().iter().map(|shard| shard.fresh())).await?;
         Ok(Arc::new(Engine {

@@ -36,7 +36,9 @@ impl Checkpointer {
             return Ok(());
         }
         let range = segment_use::of_shard(self.shard.id());
-        self.write_counts(held, vec![Mutation::ClearRange { range }]).await?;
+        // The key is written, absent as it is: what writes chunks reads it, so that nothing from before can land from here on.
+        let fence = Mutation::Clear { key: shard_counted::key(self.shard.id()) };
+        self.write_counts(held, vec![fence, Mutation::ClearRange { range }]).await?;
         let sums: Vec<_> = self.sum_up().await?.into_iter().collect();
         for some in sums.chunks(PER_COMMIT) {
             let set = |(segment, sum): &(SegmentId, u64)| Mutation::Set {

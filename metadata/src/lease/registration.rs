@@ -40,6 +40,20 @@ async fn pause(attempt: usize) {
     tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
 }
 
+/// Reads what the cluster is; `None` if nobody has made it yet.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn existing_cluster(store: &dyn Store) -> Result<Option<ClusterRow>, RegisterError> {
+    let found = store.snapshot().await?.get(&cluster::key()).await?;
+    let Some(row) = found.map(|bytes| ClusterRow::decode(&bytes)).transpose()? else { return Ok(None) };
+    if (MIN_LEVEL..=MAX_LEVEL).contains(&row.level) {
+        Ok(Some(row))
+    } else {
+        Err(RegisterError::Level(row.level))
+    }
+}
+
 /// Reads what the cluster is, or makes it: `new` with an id and an incarnation drawn now.
 ///
 /// # Errors
