@@ -5,8 +5,9 @@
 //! transactions go at once. The marker of a transaction stays as long as batches of it are read before it; when a round reads none, the marker gets a
 //! horizon, and goes in a round after that.
 //!
-//! An abort marker tells readers where filtering its producer ends, so the partition's entry for the aborted transaction must never outlive it. The entry
-//! is over, and reported as such, as soon as no batch of the transaction is left: with the marker's horizon, so a round before the marker itself goes.
+//! An abort marker tells readers where filtering its producer ends, so the partition's entry for the aborted transaction must never outlive it, nor may
+//! the entry go while somebody reads what the transaction left. Agents learn of both at different moments, so there are two horizons, each at least
+//! as long as a read may take: at the first one the entry is over, and reported as such, and the marker gets the second one, at which it goes itself.
 //!
 //! What a batch's fate depends on beside the map is the batches before it: [`OpenProducers`], small enough for a row, so that another worker can go on.
 //! Pure: time is an argument.
@@ -34,6 +35,8 @@ pub struct Rule<'a> {
     pub now: i64,
     /// `delete.retention.ms`.
     pub delete_retention_ms: u64,
+    /// How long a read may take, milliseconds. Abort markers stay at least so long, twice.
+    pub longest_read_ms: u64,
     /// The level at which batches are compressed again, by their own codec; `None` is the codec's default.
     pub level: Option<i32>,
     /// Bytes that a batch's records may have when decompressed.
@@ -104,7 +107,7 @@ pub struct Cleaner<'a> {
     pub open: OpenProducers,
     /// The latest delete horizon among the tombstones and markers that were kept.
     pub horizon: Option<i64>,
-    /// Aborted transactions of which nothing but the marker is left.
+    /// Aborted transactions whose entries are to go.
     pub over: Vec<Aborted>,
     scratch: Scratch,
 }
@@ -120,6 +123,9 @@ impl<'a> Cleaner<'a> {
     /// # Errors
     /// See [`CleanError`].
     pub fn judge(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Verdict, CleanError> {
+        if batch.base_offset >= self.rule.upto {
+            return Ok(Verdict::Keep);
+        }
         if batch.attributes.is_control() {
             return self.marker(batch, aborted);
         }
@@ -144,17 +150,23 @@ impl<'a> Cleaner<'a> {
         if self.open.close(batch.producer_id) {
             return Ok(Verdict::Keep);
         }
-        if end.marker == Marker::Abort {
-            self.over.extend(aborted.of(batch));
-        }
-        match batch.delete_horizon() {
-            Some(horizon) if horizon <= self.rule.now => self.nothing_left(batch),
-            Some(horizon) => {
-                self.kept_until(horizon);
-                Ok(Verdict::Keep)
+        let (entry, retention) = match end.marker {
+            Marker::Commit => (None, self.rule.delete_retention_ms),
+            Marker::Abort => {
+                let retention = self.rule.delete_retention_ms.max(self.rule.longest_read_ms);
+                (aborted.of(batch), retention)
             }
-            None => self.replaced(batch, &records, None, Some(self.new_horizon())),
+        };
+        match batch.delete_horizon() {
+            Some(horizon) if horizon > self.rule.now => {
+                self.kept_until(horizon);
+                return Ok(Verdict::Keep);
+            }
+            Some(_) if entry.is_none() => return self.nothing_left(batch),
+            Some(_) => self.over.extend(entry),
+            None => {}
         }
+        self.replaced(batch, &records, None, Some(self.horizon_in(retention)))
     }
 
     fn data(&mut self, batch: &Batch) -> Result<Verdict, CleanError> {
@@ -165,7 +177,9 @@ impl<'a> Cleaner<'a> {
         }
         let horizon = match batch.delete_horizon() {
             // A batch that is only partly judged gets none yet: it would count for tombstones too whose older records are still there.
-            None if kept.tombstones && batch.last_offset() < self.rule.upto => Some(self.new_horizon()),
+            None if kept.tombstones && batch.last_offset() < self.rule.upto => {
+                Some(self.horizon_in(self.rule.delete_retention_ms))
+            }
             Some(horizon) if kept.tombstones => {
                 self.kept_until(horizon);
                 None
@@ -230,9 +244,8 @@ impl<'a> Cleaner<'a> {
         batch.records(self.rule.max_decompressed, &mut self.scratch).map_err(|error| damaged(batch, error))
     }
 
-    fn new_horizon(&self) -> i64 {
-        let retention = i64::try_from(self.rule.delete_retention_ms).unwrap_or(i64::MAX);
-        self.rule.now.saturating_add(retention)
+    fn horizon_in(&self, retention_ms: u64) -> i64 {
+        self.rule.now.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX))
     }
 
     fn kept_until(&mut self, horizon: i64) {

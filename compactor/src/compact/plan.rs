@@ -76,9 +76,14 @@ pub struct RoundPlan {
     pub why: String,
 }
 
-/// Sizes and ages of a partition's clean and dirty parts.
+/// Sizes and ages of a partition's clean and dirty parts: takes in its extents one by one, and keeps none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Survey {
+pub struct Survey {
+    log_start: i64,
+    first_dirty: i64,
+    stable: i64,
+    min_lag_ms: u64,
+    now: i64,
     clean: u64,
     dirty: u64,
     /// Where the dirty part ends that may be cleaned now.
@@ -89,30 +94,74 @@ struct Survey {
     held_until: Option<i64>,
 }
 
-/// What to do with a partition whose extents are these, in the order of their offsets.
-pub fn plan<'a>(
-    config: &TopicConfig,
-    settings: &Settings,
-    partition: &Partition,
-    extents: impl IntoIterator<Item = &'a Extent>,
-    now: i64,
-) -> Plan {
+impl Survey {
+    /// Of a partition, at this moment.
+    pub fn new(config: &TopicConfig, partition: &Partition, now: i64) -> Self {
+        let first_dirty = partition.first_dirty();
+        let stable = partition.stable.clamp(first_dirty, partition.end.max(first_dirty));
+        Survey {
+            log_start: partition.log_start,
+            first_dirty,
+            stable,
+            min_lag_ms: config.min_compaction_lag_ms,
+            now,
+            clean: 0,
+            dirty: 0,
+            upto: stable,
+            oldest: None,
+            held_until: None,
+        }
+    }
+
+    /// Takes in the next extent, in the order of their offsets. False: no further one counts.
+    pub fn add(&mut self, extent: &Extent) -> bool {
+        if self.held_until.is_some() || extent.base >= self.stable {
+            return false;
+        }
+        self.clean += part(extent, self.log_start, self.first_dirty);
+        if extent.end() <= self.first_dirty {
+            return true;
+        }
+        let free = after(extent.max_timestamp, self.min_lag_ms);
+        if self.min_lag_ms > 0 && free > self.now {
+            self.upto = extent.base.max(self.first_dirty);
+            self.held_until = Some(free);
+            return false;
+        }
+        self.dirty += part(extent, self.first_dirty, self.stable);
+        // Records without a timestamp have no age.
+        let age = Some(extent.max_timestamp).filter(|at| *at > 0);
+        self.oldest = self.oldest.into_iter().chain(age).min();
+        true
+    }
+}
+
+impl Partition {
+    /// The first dirty offset that is still there.
+    fn first_dirty(&self) -> i64 {
+        self.cleaned.first_dirty.min(self.end).max(self.log_start)
+    }
+}
+
+/// What to do with a partition, if that needs no look at its extents: it is not compacted, or has a round to go on with.
+pub fn at_once(config: &TopicConfig, partition: &Partition) -> Option<Plan> {
     if !config.cleanup.compact {
-        return nothing("its policy is not to compact", None);
+        return Some(nothing("its policy is not to compact", None));
     }
-    let first_dirty = partition.cleaned.first_dirty.clamp(partition.log_start, partition.end);
-    if let Some(round) = &partition.cleaned.round {
-        let why = format!("a round that was left at offset {} goes on", round.cursor);
-        let upto = round.upto.min(partition.stable);
-        return round_of(partition, first_dirty, upto, round.cursor, why);
-    }
-    let survey = survey(config, partition, first_dirty, extents, now);
-    match due(config, settings, partition, &survey, now) {
-        Ok(why) => round_of(partition, first_dirty, survey.upto, partition.log_start, why),
+    let round = partition.cleaned.round.as_ref()?;
+    let why = format!("a round that was left at offset {} goes on", round.cursor);
+    Some(round_of(partition, round.upto.min(partition.stable), round.cursor, why))
+}
+
+/// What to do with a partition of which this is the survey.
+pub fn plan(config: &TopicConfig, settings: &Settings, partition: &Partition, survey: &Survey) -> Plan {
+    let now = survey.now;
+    match due(config, settings, partition, survey, now) {
+        Ok(why) => round_of(partition, survey.upto, partition.log_start, why),
         Err(waits) => match partition.cleaned.horizon {
             Some(horizon) if horizon <= now => {
                 let why = "the time of its last tombstones has come".to_owned();
-                round_of(partition, first_dirty, survey.upto, partition.log_start, why)
+                round_of(partition, survey.upto, partition.log_start, why)
             }
             horizon => {
                 let times = [waits.until, horizon, survey.held_until].into_iter().flatten();
@@ -126,39 +175,10 @@ fn nothing(why: &str, until: Option<i64>) -> Plan {
     Plan::Nothing { why: why.to_owned(), until }
 }
 
-fn round_of(partition: &Partition, first_dirty: i64, upto: i64, cursor: i64, why: String) -> Plan {
-    let cursor = cursor.max(partition.log_start);
-    let cleaned = partition.cleaned.clone();
-    Plan::Round(RoundPlan { first_dirty, upto: upto.max(first_dirty), cursor, last: partition.end - 1, cleaned, why })
-}
-
-fn survey<'a>(
-    config: &TopicConfig,
-    partition: &Partition,
-    first_dirty: i64,
-    extents: impl IntoIterator<Item = &'a Extent>,
-    now: i64,
-) -> Survey {
-    let stable = partition.stable.clamp(first_dirty, partition.end);
-    let mut survey = Survey { clean: 0, dirty: 0, upto: stable, oldest: None, held_until: None };
-    for extent in extents {
-        survey.clean += part(extent, partition.log_start, first_dirty);
-        let dirty = part(extent, first_dirty, stable);
-        if extent.end() <= first_dirty || extent.base >= stable {
-            continue;
-        }
-        let free = after(extent.max_timestamp, config.min_compaction_lag_ms);
-        if config.min_compaction_lag_ms > 0 && free > now {
-            survey.upto = extent.base.max(first_dirty);
-            survey.held_until = Some(free);
-            break;
-        }
-        survey.dirty += dirty;
-        // Records without a timestamp have no age.
-        let age = Some(extent.max_timestamp).filter(|at| *at > 0);
-        survey.oldest = survey.oldest.into_iter().chain(age).min();
-    }
-    survey
+fn round_of(partition: &Partition, upto: i64, cursor: i64, why: String) -> Plan {
+    let (first_dirty, cursor) = (partition.first_dirty(), cursor.max(partition.log_start));
+    let (upto, cleaned) = (upto.max(first_dirty), partition.cleaned.clone());
+    Plan::Round(RoundPlan { first_dirty, upto, cursor, last: partition.end - 1, cleaned, why })
 }
 
 /// The bytes of an extent that are in offsets `from..to`, as if all records were of one size.

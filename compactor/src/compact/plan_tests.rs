@@ -35,6 +35,20 @@ fn round(plan: Plan) -> (i64, i64, i64) {
     }
 }
 
+fn plan<'a>(
+    config: &TopicConfig,
+    settings: &Settings,
+    partition: &Partition,
+    extents: impl IntoIterator<Item = &'a Extent>,
+    now: i64,
+) -> Plan {
+    at_once(config, partition).unwrap_or_else(|| {
+        let mut survey = Survey::new(config, partition, now);
+        let _ = extents.into_iter().all(|extent| survey.add(extent));
+        super::plan(config, settings, partition, &survey)
+    })
+}
+
 fn waits(plan: Plan) -> (String, Option<i64>) {
     match plan {
         Plan::Nothing { why, until } => (why, until),
@@ -58,7 +72,7 @@ fn the_dirty_part_must_be_more_than_the_ratio() {
     assert!(waits(plan(200)).0.contains("not more than 0.5"), "exactly half is not more");
     assert_eq!(waits(plan(400)), ("nothing is dirty".to_owned(), None));
     let eager = TopicConfig { min_cleanable_dirty_ratio: 0.0, ..config() };
-    let plan = super::plan(&eager, &NO_WAIT, &partition(&extents, 399, 0), &extents, NOW);
+    let plan = self::plan(&eager, &NO_WAIT, &partition(&extents, 399, 0), &extents, NOW);
     assert_eq!(round(plan), (399, 400, 0));
 }
 

@@ -10,7 +10,7 @@
 //!
 //! Does not retry: an error ends the run, and whoever holds the job plans anew. A publication whose result is unknown is such an error.
 
-use siltstone_log::{Aborted, CleanedRow, CleaningRow, OpenProducers};
+use siltstone_log::{Aborted, CleanedRow, CleaningRow, Extent, OpenProducers};
 use siltstone_records::Batch;
 
 use super::clean::{AbortedIndex, CleanError, Cleaner, Rule, Verdict};
@@ -28,6 +28,8 @@ const PIECES_UNWRITTEN: u32 = 8;
 pub struct Piece {
     /// Whole batches in the order of their offsets, whose CRC was checked and whose headers hold their offsets.
     pub batches: Vec<Batch>,
+    /// The extents that hold them and nothing else, for whoever publishes the piece.
+    pub extents: Vec<Extent>,
     /// Aborted transactions of the partition that may have records among them.
     pub aborted: Vec<Aborted>,
     /// The first offset behind them; at least what was asked for, if no more batches lie below that.
@@ -39,8 +41,8 @@ pub trait Batches: Sync {
     /// Why they can't be read.
     type Error: Send;
 
-    /// The batches that hold offsets `from..to`, the first of them whole even if it begins before `from`: about `bytes` of them, and at least one if
-    /// there is one.
+    /// The batches that hold offsets `from..to`, about `bytes` of them, and at least one if there is one. There may be some before and behind that lie in
+    /// the same extents.
     fn read(
         &self,
         from: i64,
@@ -58,6 +60,8 @@ pub struct Rewrite {
     pub to: i64,
     /// All that is left in these offsets; `None` if nothing changes there.
     pub batches: Option<Vec<Batch>>,
+    /// The extents that hold what was read.
+    pub extents: Vec<Extent>,
     /// Entries for aborted transactions that are to go.
     pub over: Vec<Aborted>,
     /// The row as it was found: if it is another by now, nothing may be published. The default stands for none.
@@ -95,6 +99,8 @@ pub struct Limits {
     pub max_decompressed: usize,
     /// The level at which batches are compressed again, by their own codec; `None` is the codec's default.
     pub level: Option<i32>,
+    /// How long a read may take, milliseconds.
+    pub longest_read_ms: u64,
 }
 
 /// What a round did.
@@ -161,6 +167,7 @@ pub async fn run<B: Batches, P: Pieces>(
         last: plan.last,
         now,
         delete_retention_ms,
+        longest_read_ms: limits.longest_read_ms,
         level: limits.level,
         max_decompressed: limits.max_decompressed,
     };
@@ -266,10 +273,17 @@ impl<'a> Round<'a> {
         }
         self.report.freed = self.report.freed.saturating_sub(bytes);
         self.cursor = piece.end;
-        Ok(self.rewrite(from, changed.then_some(left), bytes))
+        let batches = changed.then_some(left);
+        Ok(self.rewrite(from, batches, piece.extents, bytes))
     }
 
-    fn rewrite(&mut self, from: i64, batches: Option<Vec<Batch>>, bytes: u64) -> Option<Rewrite> {
+    fn rewrite(
+        &mut self,
+        from: i64,
+        batches: Option<Vec<Batch>>,
+        extents: Vec<Extent>,
+        bytes: u64,
+    ) -> Option<Rewrite> {
         let done = self.cursor >= self.upto;
         self.unwritten += 1;
         if batches.is_none() && self.cleaner.over.is_empty() && !done && self.unwritten < PIECES_UNWRITTEN {
@@ -280,7 +294,8 @@ impl<'a> Round<'a> {
             self.report.written += bytes;
         }
         let over = std::mem::take(&mut self.cleaner.over);
-        Some(Rewrite { from, to: self.cursor, batches, over, was: self.row.clone(), becomes: self.row_at(done) })
+        let (was, becomes) = (self.row.clone(), self.row_at(done));
+        Some(Rewrite { from, to: self.cursor, batches, extents, over, was, becomes })
     }
 
     fn row_at(&self, done: bool) -> CleanedRow {

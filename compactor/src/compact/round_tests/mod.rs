@@ -111,7 +111,7 @@ fn work(log: &Log, limits: &Limits, now: i64, death: Death) -> Option<Outcome> {
 }
 
 fn limits(slots: usize, piece: usize) -> Limits {
-    Limits { map_bytes: slots * SLOT_BYTES, piece_bytes: piece, max_decompressed: log::CAP, level: None }
+    Limits { map_bytes: slots * SLOT_BYTES, piece_bytes: piece, max_decompressed: log::CAP, level: None, longest_read_ms: model::LONGEST_READ as u64 }
 }
 
 /// Plays the steps; after each round `after` is told the log, entries and aborted index before, the offsets that it was over, and the time.
@@ -198,9 +198,13 @@ fn a_tail_that_is_compacted_away_leaves_an_empty_last_batch() {
     log.0.lock().unwrap().append(None, &[(Some(1), Some(1))], 0);
     log.0.lock().unwrap().append(Some(7), &[(Some(1), Some(2))], 4);
     log.0.lock().unwrap().end(7, false);
+    let mut entries = Vec::new();
     for now in [0, 1000, 2000, 3000] {
         work(&log, &limits(9, 50), now, Death::default()).unwrap();
+        let state = log.0.lock().unwrap();
+        entries.push((state.aborted.len(), state.batches.last().unwrap().count));
     }
+    assert_eq!(entries, [(1, 1), (1, 1), (0, 1), (0, 0)], "the entry goes before the marker");
     let state = log.0.lock().unwrap();
     let left: Vec<_> = state.batches.iter().map(|batch| (batch.base_offset, batch.count)).collect();
     assert_eq!((left, state.aborted.len(), state.row.horizon), (vec![(0, 1), (2, 0)], 0, None));

@@ -7,6 +7,9 @@ use siltstone_records::{Batch, Marker, RecordView, Scratch, end_transaction};
 
 use super::log::CAP;
 
+/// Longer than the retention of tombstones.
+pub(super) const LONGEST_READ: i64 = 150;
+
 /// A record: offset, timestamp, key, value, value of its header.
 pub(super) type Seen = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -96,13 +99,16 @@ fn end(entry: &mut Entry, open: &mut BTreeSet<i64>, index: &mut Vec<Aborted>, no
     if entry.records.is_empty() || open.remove(&entry.producer) {
         return;
     }
-    if entry.marker == Some(Marker::Abort) {
-        index.retain(|one| one.last != entry.base);
-    }
+    let abort = entry.marker == Some(Marker::Abort);
+    let later = Some(now + if abort { retention.max(LONGEST_READ) } else { retention });
     match entry.horizon {
-        None => entry.horizon = Some(now + retention),
-        Some(horizon) if horizon <= now => entry.records.clear(),
-        Some(_) => {}
+        None => entry.horizon = later,
+        Some(horizon) if horizon > now => {}
+        Some(_) if abort && index.iter().any(|one| one.last == entry.base) => {
+            index.retain(|one| one.last != entry.base);
+            entry.horizon = later;
+        }
+        Some(_) => entry.records.clear(),
     }
 }
 
