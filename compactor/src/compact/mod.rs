@@ -5,6 +5,7 @@
 //! - [`index`]: filling it from batches. Pure.
 //! - [`clean`]: what becomes of each batch. Pure.
 //! - [`round`]: a round, piece by piece, over whatever reads batches and publishes pieces.
+//! - [`source`], [`sink`]: a partition's extents, and the store; [`job`]: look, plan, round.
 //!
 //! Guarantees, for each piece on its own and so also when a worker dies between two of them: the newest record of each key stays, with its offset,
 //! timestamp and headers, and so does the order; tombstones stay until their delete horizon; no record of a transaction that was not aborted goes
@@ -15,6 +16,9 @@
 
 pub mod clean;
 pub mod index;
+pub mod job;
 pub mod map;
 pub mod plan;
 pub mod round;
+pub mod sink;
+pub mod source;

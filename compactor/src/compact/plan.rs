@@ -216,7 +216,8 @@ fn due(
         return Err(Waits { why: why.to_owned(), until: None });
     }
     let begun = Some(partition.cleaned.begun).filter(|begun| *begun > 0);
-    let latest = survey.oldest.into_iter().chain(begun).min().map(|at| after(at, config.max_compaction_lag_ms));
+    let latest =
+        survey.oldest.into_iter().chain(begun).min().map(|at| after(at, config.max_compaction_lag_ms));
     if latest.is_some_and(|latest| latest < now) {
         return Ok(format!("{dirty} bytes are dirty, some for longer than max.compaction.lag.ms"));
     }

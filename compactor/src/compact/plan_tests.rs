@@ -116,7 +116,8 @@ fn old_records_bring_about_a_round_whatever_the_ratio() {
 fn a_small_dirty_part_waits_unless_the_round_before_is_long_ago() {
     let extents = extents(&[1, 1]);
     let settings = Settings { small_bytes: 2001, small_wait_ms: 600 };
-    let at = |settings: &Settings, begun| plan(&config(), settings, &partition(&extents, 0, begun), &extents, NOW);
+    let at =
+        |settings: &Settings, begun| plan(&config(), settings, &partition(&extents, 0, begun), &extents, NOW);
     assert_eq!(waits(at(&settings, NOW - 500)).1, Some(NOW + 100));
     assert_eq!(round(at(&settings, NOW - 600)), (0, 200, 0));
     assert_eq!(round(at(&settings, 0)), (0, 200, 0), "the first round");
@@ -144,5 +145,9 @@ fn a_round_that_was_left_goes_on() {
     some.log_start = 250;
     assert_eq!(round(plan(&config(), &NO_WAIT, &some, &extents, NOW)), (250, 300, 250));
     some.log_start = 350;
-    assert_eq!(round(plan(&config(), &NO_WAIT, &some, &extents, NOW)), (350, 350, 350), "nothing is left to do");
+    assert_eq!(
+        round(plan(&config(), &NO_WAIT, &some, &extents, NOW)),
+        (350, 350, 350),
+        "nothing is left to do"
+    );
 }

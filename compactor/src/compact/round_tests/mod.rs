@@ -62,7 +62,10 @@ impl Promises {
         let shown = committed(&state.batches, &state.aborted, state.stable());
         let shown: Vec<_> = shown.into_iter().filter(|record| record.0 < self.upto).collect();
         let mut sent = self.sent.iter();
-        assert!(shown.iter().all(|one| sent.any(|other| one == other)), "S9: nothing but what was sent, in order");
+        assert!(
+            shown.iter().all(|one| sent.any(|other| one == other)),
+            "S9: nothing but what was sent, in order"
+        );
         let left: BTreeMap<i64, &Seen> = shown.iter().map(|record| (record.0, record)).collect();
         let newest: BTreeMap<_, i64> = self.sent.iter().map(|record| (record.2.clone(), record.0)).collect();
         for (offset, _, key, value, _) in self.sent.iter().filter(|record| record.2.is_some()) {
@@ -71,7 +74,10 @@ impl Promises {
             }
             assert!(value.is_none(), "the newest record of {key:?}, at {offset}, is gone");
             let since = self.alone.get(offset).copied();
-            assert!(since.is_some_and(|since| now >= since + RETENTION as i64), "the tombstone at {offset} went too early");
+            assert!(
+                since.is_some_and(|since| now >= since + RETENTION as i64),
+                "the tombstone at {offset} went too early"
+            );
         }
         for (offset, _, key, value, _) in &shown {
             let older = shown.iter().any(|other| other.2 == *key && other.0 < *offset);
@@ -79,7 +85,11 @@ impl Promises {
                 self.alone.entry(*offset).or_insert(now);
             }
         }
-        assert_eq!(state.batches.last().map(|batch| batch.last_offset()), Some(state.next - 1), "the end can be read");
+        assert_eq!(
+            state.batches.last().map(|batch| batch.last_offset()),
+            Some(state.next - 1),
+            "the end can be read"
+        );
         for one in &state.aborted {
             let marker = state.batches.iter().any(|batch| batch.base_offset == one.last && batch.count == 1);
             assert!(marker, "an aborted transaction without its marker: {one:?}");
@@ -93,7 +103,14 @@ fn plan_of(state: &State) -> RoundPlan {
         Some(round) => (round.upto, round.cursor),
         None => (state.stable().max(cleaned.first_dirty), 0),
     };
-    RoundPlan { first_dirty: cleaned.first_dirty, upto, cursor, last: state.next - 1, cleaned, why: String::new() }
+    RoundPlan {
+        first_dirty: cleaned.first_dirty,
+        upto,
+        cursor,
+        last: state.next - 1,
+        cleaned,
+        why: String::new(),
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -111,7 +128,13 @@ fn work(log: &Log, limits: &Limits, now: i64, death: Death) -> Option<Outcome> {
 }
 
 fn limits(slots: usize, piece: usize) -> Limits {
-    Limits { map_bytes: slots * SLOT_BYTES, piece_bytes: piece, max_decompressed: log::CAP, level: None, longest_read_ms: model::LONGEST_READ as u64 }
+    Limits {
+        map_bytes: slots * SLOT_BYTES,
+        piece_bytes: piece,
+        max_decompressed: log::CAP,
+        level: None,
+        longest_read_ms: model::LONGEST_READ as u64,
+    }
 }
 
 /// Plays the steps; after each round `after` is told the log, entries and aborted index before, the offsets that it was over, and the time.

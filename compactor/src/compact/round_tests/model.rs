@@ -55,7 +55,9 @@ pub(super) fn entries(batches: &[Batch]) -> Vec<Entry> {
 }
 
 fn aborted_in(aborted: &[Aborted], entry: &Entry) -> bool {
-    aborted.iter().any(|one| one.producer_id == entry.producer && one.first <= entry.last && entry.base <= one.last)
+    aborted
+        .iter()
+        .any(|one| one.producer_id == entry.producer && one.first <= entry.last && entry.base <= one.last)
 }
 
 /// A whole round at once.
