@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use siltstone_log::{Position, SegmentId, SegmentRow, ShardId};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::keys::{
     registration, segment_row, segment_trash, segment_use, shard_counted, shard_floor, shard_log,
 };
@@ -141,11 +142,14 @@ async fn settled(
         return Ok(false);
     }
     if row.merged {
+        if bugs::on(Bug::PublishUnguarded) {
+            return Ok(true);
+        }
         return Ok(!row.writing || snapshot.get(&registration::key(id.registration)).await?.is_none());
     }
     let Some(stamp) = row.stamp else { return Ok(false) };
     // Where the log is empty, the floor has passed whatever was there.
-    let passed = |shard: &Shard| shard.quiet || shard.floor.0[..10] >= stamp[..];
+    let passed = |shard: &Shard| bugs::on(Bug::SweepBeforeFloor) || shard.quiet || shard.floor.0[..10] >= stamp[..];
     Ok(row.shards.iter().all(|shard| shards.get(&shard).is_none_or(passed)))
 }
 

@@ -113,7 +113,7 @@ impl Compactor {
                     worker.end().await;
                     return;
                 }
-                () = worker.work() => {}
+                () = worker.work() => worker.last_word().await,
             }
         }
     }
@@ -183,13 +183,22 @@ impl Worker {
         }
     }
 
+    /// The registration is over, and nothing of it is under way any more.
+    pub async fn last_word(&mut self) {
+        self.tasks.abort_all();
+        let look = lease::look_again(self.cx.store.as_ref(), self.cx.registration);
+        if tokio::time::timeout(RETRY, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
+    }
+
     /// Ends the registration: leases and shards are free at once.
     pub async fn end(mut self) {
-        self.tasks.abort_all();
         let ended = lease::end(self.cx.store.as_ref(), self.cx.registration, self.cx.shards, None);
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the compactor's registration could not be ended: others will");
         }
+        self.last_word().await;
     }
 
     /// One look at everything, and what is to be done by that.

@@ -11,5 +11,5 @@ mod task;
 
 pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator};
 pub use observe::Observer;
-pub use registration::{Membership, RegisterError, end, existing_cluster, list, open_cluster, register};
+pub use registration::{Membership, RegisterError, end, existing_cluster, list, look_again, open_cluster, register};
 pub use task::{Held, TaskLease};
