@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_store::postgres::testing::{self, Server};
 use siltstone_store::postgres::{Address, OpenError, Options, PostgresStore};
-use siltstone_store::{Commit, CommitError, KeyRange, Stamp, Store, StoreError, read_all};
+use siltstone_store::{Commit, CommitError, KeyRange, Stamp, Store, StoreError, Version, read_all};
 use tokio::time::{Instant, sleep, timeout};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -219,13 +219,48 @@ async fn one_handle_sees_at_once_what_another_was_told_and_its_watches_fire() {
     }
 }
 
-/// The number of rows that a database holds for its keys.
-async fn rows(url: &str) -> Result<i64, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+/// A number that the server says.
+async fn number(url: &str, query: &str) -> i64 {
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
     let connection = tokio::spawn(connection);
-    let rows = client.query_one("SELECT count(*) FROM siltstone_entry", &[]).await?.get(0);
+    let number = client.query_one(query, &[]).await.expect("a row").get(0);
     drop(client);
-    connection.await.expect("the connection ends").map(|()| rows)
+    connection.await.expect("the connection ends").expect("and ends well");
+    number
+}
+
+/// An idle store whose history was removed to the last row is at the version that it was at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_rests_keeps_its_version() {
+    let server = server_or_skip!(Server::shared());
+    let url = server.database().await;
+    let short = Duration::from_millis(50);
+    let options =
+        Options { snapshot_age: short, told_age: short, tidy_interval: short, ..Options::default() };
+    let store = open_with(&url, options).await;
+    let mut last = Version(0);
+    for round in 0..30_u32 {
+        last = store
+            .commit(Commit::blind().set("k", round.to_string()).clear("l"))
+            .await
+            .expect("a commit")
+            .version;
+    }
+    let end = Instant::now() + DEADLINE;
+    let left = "SELECT count(*) FROM siltstone_commit UNION ALL SELECT count(*) FROM siltstone_entry";
+    while number(&url, &format!("SELECT sum(count)::bigint FROM ({left}) left_over")).await > 2 {
+        assert!(Instant::now() < end, "history is left");
+        sleep(short).await;
+    }
+    for _ in 0..5 {
+        sleep(short).await;
+        assert_eq!(number(&url, "SELECT max(version) FROM siltstone_commit").await, last.0.cast_signed());
+    }
+    let snapshot = open(&url).await.snapshot().await.expect("a snapshot");
+    assert_eq!((snapshot.version(), snapshot.get(b"k").await), (last, Ok(Some("29".into()))));
+    let next = Commit::at(last).read_key("k").set("k", "next");
+    assert!(store.commit(next).await.expect("a commit").version > last);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,7 +282,7 @@ async fn history_is_removed_and_snapshots_that_need_it_are_too_old() {
     loop {
         // The last commit may be removed from history only when there is a later one: so there is always one to read at.
         store.commit(Commit::blind().set("beat", "x")).await.expect("a commit");
-        let left = rows(&url).await.expect("a count");
+        let left = number(&url, "SELECT count(*) FROM siltstone_entry").await;
         if left <= 299 + 2 + 30 {
             break;
         }

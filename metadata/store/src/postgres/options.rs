@@ -30,6 +30,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Snapshots are too old after this; at least [`crate::limits::SNAPSHOT_MILLIS`].
     pub snapshot_age: Duration,
+    /// How long the server remembers which commit had which id. Far longer than [`Options::patience`].
+    pub told_age: Duration,
     /// How often what no snapshot can see is removed.
     pub tidy_interval: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             snapshot_age: Duration::from_millis(2 * crate::limits::SNAPSHOT_MILLIS),
+            told_age: Duration::from_secs(300),
             tidy_interval: Duration::from_secs(1),
         }
     }

@@ -252,15 +252,16 @@ BEGIN
         RETURN -1;
     END IF;
     SELECT horizon, told INTO old, old_told FROM siltstone_meta;
-    SELECT max(version) INTO last FROM siltstone_commit;
+    SELECT coalesce(max(version), 0) INTO last FROM siltstone_commit;
     SELECT max(version) INTO target FROM (
         SELECT version, at FROM siltstone_commit WHERE version > old ORDER BY version LIMIT most
     ) commits WHERE at < clock_timestamp() - keep;
     SELECT max(version) INTO target_told FROM (
-        SELECT version, at FROM siltstone_commit WHERE version > old_told AND version < last ORDER BY version LIMIT most
+        SELECT version, at FROM siltstone_commit WHERE version > old_told ORDER BY version LIMIT most
     ) commits WHERE at < clock_timestamp() - keep_told;
     target := coalesce(target, old);
-    target_told := coalesce(least(target_told, target), old_told);
+    -- Never past the horizon, and never the last one: it is the store's version.
+    target_told := least(coalesce(target_told, old_told), target, last - 1);
     IF target > old THEN
         DELETE FROM siltstone_entry e USING siltstone_entry n
             WHERE n.version > old AND n.version <= target AND NOT n.fresh AND e.key = n.key AND e.version < n.version;
@@ -276,6 +277,6 @@ BEGIN
     IF target > old OR target_told > old_told THEN
         UPDATE siltstone_meta SET horizon = target, told = target_told;
     END IF;
-    RETURN (target - old) + (target_told - old_told);
+    RETURN greatest(target - old, target_told - old_told);
 END
 $$;

@@ -8,8 +8,6 @@ use tokio_postgres::error::SqlState;
 
 use super::session::{Connector, Session, Trouble};
 
-/// How long the server remembers which commit had which number: far longer than anybody waits for a result.
-const TOLD_SECONDS: f64 = 300.0;
 /// Most commits whose traces are removed in one transaction.
 const MOST: i32 = 2_000;
 
@@ -48,5 +46,6 @@ async fn tidy(
     };
     let call = "SELECT siltstone_tidy_1($1, make_interval(secs => $2), make_interval(secs => $3), $4)";
     let keep = connector.options.snapshot_age.as_secs_f64();
-    Ok(session.row(call, &[&writer, &keep, &TOLD_SECONDS, &most]).await?.get(0))
+    let told = connector.options.told_age.as_secs_f64();
+    Ok(session.row(call, &[&writer, &keep, &told, &most]).await?.get(0))
 }
