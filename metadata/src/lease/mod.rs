@@ -7,9 +7,11 @@
 mod group;
 mod observe;
 mod registration;
+mod roster;
 mod task;
 
-pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator};
+pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row};
 pub use observe::Observer;
-pub use registration::{Membership, RegisterError, end, list, open_cluster, register};
+pub use registration::{Membership, RegisterError, end, join, list, open_cluster, register};
+pub use roster::Roster;
 pub use task::{Held, TaskLease};
