@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, ShardId};
+use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, Role, ShardId};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
@@ -151,6 +151,7 @@ impl Engine {
             port: settings.port,
             lowest_level: MIN_LEVEL,
             highest_level: MAX_LEVEL,
+            role: Role::Agent,
         };
         let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
         let registration = lease::join(store.as_ref(), registration, node).await?;
@@ -209,6 +210,12 @@ impl Engine {
             producer_ids: producer_ids.clone(),
         });
         let reader = Reader::new(store, followers.clone(), cache.clone());
+        if settings.exclusive && cluster.level < MAX_LEVEL {
+            // Nobody is there who could not follow.
+            if let Err(error) = changes.raise_level(MAX_LEVEL).await {
+                tracing::warn!(%error, "the feature level could not be raised: what it brings is not there yet");
+            }
+        }
         catalog.fresh().await?;
         futures::future::try_join_all(followers.shards().iter().map(|shard| shard.fresh())).await?;
         Ok(Arc::new(Engine {

@@ -49,7 +49,7 @@ pub fn node(agent: &RegistrationRow) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{RegistrationId, TopicId};
+    use siltstone_log::{RegistrationId, Role, TopicId};
 
     use super::*;
 
@@ -63,6 +63,7 @@ mod tests {
             port: 9092,
             lowest_level: 1,
             highest_level: 1,
+            role: Role::Agent,
         };
         nodes.into_iter().map(agent).collect()
     }

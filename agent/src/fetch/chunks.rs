@@ -77,7 +77,7 @@ mod tests {
         let block = BlockPlace { start: 0, length: 100, encoding: Encoding::Plain };
         let segment = SegmentPlace { id, inline: false, length: 100 };
         let records = (end - base) as u64;
-        let place = ExtentPlace::Stored { segment, block, start: 0 };
+        let place = ExtentPlace::Stored { segment, block, start: 0, level: 0 };
         Extent { base, records, bytes_before: 0, place, length: 100, max_timestamp: 0 }
     }
 

@@ -24,6 +24,9 @@ pub enum FetchError {
     /// Ask again: the metadata is not up to date here.
     #[error("the metadata is not up to date: {0}")]
     Unavailable(String),
+    /// A segment is gone: its extents were replaced since this agent looked where they are. Look again.
+    #[error("{0}")]
+    Moved(String),
     /// The bytes can't be had now, or are damaged. The message names the object.
     #[error("{0}")]
     Storage(String),
@@ -55,6 +58,9 @@ impl From<RowsError> for FetchError {
 
 impl From<ReadError> for FetchError {
     fn from(error: ReadError) -> Self {
-        FetchError::Storage(error.to_string())
+        match error {
+            ReadError::NotFound { .. } => FetchError::Moved(error.to_string()),
+            _ => FetchError::Storage(error.to_string()),
+        }
     }
 }

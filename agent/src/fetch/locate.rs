@@ -35,13 +35,16 @@ pub(super) fn in_state(state: &PartitionState, offset: i64, bytes: u64) -> (Boun
         Lookup::OutOfRange => Located::OutOfRange,
         Lookup::End => Located::End,
         Lookup::Rows => Located::Rows,
-        Lookup::Extent(_) => {
-            let held = state.extents();
-            let first = held.partition_point(|held| held.extent.end() <= offset);
-            Located::Extents(enough(held.range(first..).map(|held| held.extent), bytes))
-        }
+        Lookup::Extent(_) => Located::Extents(held_from(state, offset, bytes)),
     };
     (bounds, located)
+}
+
+/// Extents of the fold that end behind `offset`, of about `bytes` together.
+fn held_from(state: &PartitionState, offset: i64, bytes: u64) -> Vec<Extent> {
+    let held = state.extents();
+    let first = held.partition_point(|held| held.extent.end() <= offset);
+    enough(held.range(first..).map(|held| held.extent), bytes)
 }
 
 fn enough(extents: impl Iterator<Item = Extent>, bytes: u64) -> Vec<Extent> {
@@ -58,6 +61,20 @@ fn enough(extents: impl Iterator<Item = Extent>, bytes: u64) -> Vec<Extent> {
 }
 
 impl Reader {
+    /// Extents from rows, or those of the fold if compaction left nothing from `offset` on in rows.
+    pub(super) async fn in_rows_or_behind(
+        &self,
+        partition: PartitionId,
+        offset: i64,
+        bytes: u64,
+    ) -> Result<Vec<Extent>, FetchError> {
+        let found = self.in_rows(partition, offset, bytes).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        self.state(partition, |state| held_from(state, offset, bytes)).await
+    }
+
     /// Extents from rows: the one that holds `offset`, or the next one where compaction left a gap.
     pub(super) async fn in_rows(
         &self,

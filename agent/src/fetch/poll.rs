@@ -14,6 +14,9 @@ use super::reader::{Bounds, Plan, Read, Reader};
 /// A partition's share of an answer is at least this: more than a page's worth of small ones would only be more requests.
 const LEAST_SHARE: usize = 256 << 10;
 
+/// How often one looks again where a segment is whose place has changed.
+const LOOKS: usize = 2;
+
 /// What is wanted of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchPartition {
@@ -125,6 +128,27 @@ impl Reader {
         results
     }
 
+    /// What a plan gives, or a new one where the compactor has replaced what the first one goes by.
+    async fn finish_again(
+        &self,
+        committed: bool,
+        wanted: &FetchPartition,
+        plan: Plan,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<Read, FetchError> {
+        let mut plan = plan;
+        for _ in 0..LOOKS {
+            match self.finish(plan, left, at_least_one).await {
+                Err(FetchError::Moved(_)) => {}
+                other => return other,
+            }
+            let max_bytes = wanted.max_bytes.min(left);
+            plan = self.plan(wanted.partition, wanted.offset, max_bytes, committed).await?;
+        }
+        self.finish(plan, left, at_least_one).await
+    }
+
     /// What a plan gives.
     async fn result(
         &self,
@@ -136,7 +160,8 @@ impl Reader {
     ) -> FetchResult {
         let partition = wanted.partition;
         let read = async {
-            let Read { pieces, bytes, bounds, end } = self.finish(plan?, left, at_least_one).await?;
+            let Read { pieces, bytes, bounds, end } =
+                self.finish_again(committed, wanted, plan?, left, at_least_one).await?;
             let aborted = match end {
                 Some(end) if committed => self.aborted(partition, wanted.offset, end).await?,
                 _ => Vec::new(),

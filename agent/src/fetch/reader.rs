@@ -124,7 +124,7 @@ impl Reader {
         let extents = match located {
             Located::Extents(extents) => extents,
             Located::End => Vec::new(),
-            Located::Rows => self.in_rows(partition, offset, 2 * max_bytes as u64).await?,
+            Located::Rows => self.in_rows_or_behind(partition, offset, 2 * max_bytes as u64).await?,
             Located::OutOfRange => {
                 return Err(FetchError::OutOfRange {
                     offset,
@@ -203,7 +203,7 @@ impl Reader {
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
         for extent in extents {
-            let ExtentPlace::Stored { segment, block, start } = extent.place else { continue };
+            let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { continue };
             if segment.inline {
                 continue;
             }
@@ -228,7 +228,7 @@ impl Reader {
     /// Starts to read the bytes of an extent's batches.
     fn begin(&self, extent: &Extent) -> Begun {
         let (segment, block, start) = match extent.place {
-            ExtentPlace::Stored { segment, block, start } => (segment, block, u64::from(start)),
+            ExtentPlace::Stored { segment, block, start, .. } => (segment, block, u64::from(start)),
             ExtentPlace::Marker(marker) => return Begun::Made(control_batch(marker, extent.max_timestamp)),
         };
         let length = u64::from(extent.length);

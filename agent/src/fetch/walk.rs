@@ -123,8 +123,10 @@ impl<'a> Walk<'a> {
     /// What is wrong with the bytes, and where.
     pub(super) fn next(&mut self) -> Result<Option<Found>, String> {
         let left = self.rope.len() as usize - self.at;
+        let merged = self.extent.level() > 0;
         if left == 0 {
-            return if self.base == self.extent.end() {
+            // Compaction may have taken the last ones.
+            return if merged || self.base == self.extent.end() {
                 Ok(None)
             } else {
                 Err(self.damage("records are missing"))
@@ -145,7 +147,11 @@ impl<'a> Walk<'a> {
         if length > left || parsed.last_offset_delta < 0 || parsed.magic != MAGIC {
             return Err(self.damage("a batch's header is not one"));
         }
-        let found = Found { header, base: self.base, length, start: self.cursor };
+        let base = if merged { parsed.base_offset } else { self.base };
+        if base < self.base {
+            return Err(self.damage("a batch's offset is not behind those before it"));
+        }
+        let found = Found { header, base, length, start: self.cursor };
         self.cursor = self.cursor.skip(self.rope.pieces(), length);
         self.at += length;
         self.base = found.end();
@@ -191,7 +197,7 @@ impl<'a> Walk<'a> {
 
     fn damage(&self, what: &str) -> String {
         let offset = self.base;
-        let ExtentPlace::Stored { segment, block, start } = self.extent.place else {
+        let ExtentPlace::Stored { segment, block, start, .. } = self.extent.place else {
             return format!("a control batch is damaged: {what} (offset {offset})");
         };
         let (from, at) = (block.start, start as usize + self.at);

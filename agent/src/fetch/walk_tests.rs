@@ -34,6 +34,7 @@ fn extent(length: usize, records: u64) -> Extent {
             segment: SegmentPlace { id, inline: false, length: 1 << 20 },
             block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
             start: 0,
+            level: 0,
         },
         length: length as u32,
         max_timestamp: 0,
@@ -101,4 +102,39 @@ fn damage_is_found_and_named() {
     assert!(walk_all(&whole[..whole.len() - 1], 12).is_err());
     assert!(walk_all(&whole, 11).is_err());
     assert!(walk_all(&whole, 13).is_err());
+}
+
+fn merged(extent: Extent) -> Extent {
+    let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { unreachable!() };
+    Extent { place: ExtentPlace::Stored { segment, block, start, level: 1 }, ..extent }
+}
+
+/// What the compactor writes carries its offsets, and may have gaps anywhere.
+#[test]
+fn merged_batches_keep_their_own_offsets() {
+    let (all, _) = sample();
+    let (mut whole, mut expected, mut base) = (Vec::new(), Vec::new(), 103);
+    for batch in &all {
+        let mut batch = batch.to_vec();
+        batch[..8].copy_from_slice(&i64::to_be_bytes(base));
+        expected.push(base);
+        let header: &[u8; HEADER_LEN] = batch[..HEADER_LEN].try_into().unwrap();
+        base += i64::from(Header::parse(header).last_offset_delta) + 1 + 5;
+        whole.extend_from_slice(&batch);
+    }
+    let walked = |records: u64| -> Result<Vec<i64>, String> {
+        let (extent, rope) = (merged(extent(whole.len(), records)), rope(&whole, 100));
+        let mut walk = Walk::new(&extent, &rope);
+        let mut found = Vec::new();
+        while let Some(batch) = walk.next()? {
+            walk.check(&batch)?;
+            found.push(batch.base);
+        }
+        Ok(found)
+    };
+    assert_eq!(walked(1000), Ok(expected));
+    assert!(walked(8).is_err(), "beyond the extent");
+    let (first, rope) = (extent(whole.len(), 1000), rope(&whole, 100));
+    let before = merged(Extent { base: 104, ..first });
+    assert!(Walk::new(&before, &rope).next().is_err(), "before the extent");
 }

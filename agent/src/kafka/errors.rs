@@ -53,7 +53,7 @@ pub(super) fn fetch(error: &FetchError) -> ErrorCode {
         FetchError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         FetchError::NoPartition => ErrorCode::UnknownTopicOrPartition,
         FetchError::Unavailable(_) => ErrorCode::NotLeaderOrFollower,
-        FetchError::Storage(_) => ErrorCode::KafkaStorageError,
+        FetchError::Storage(_) | FetchError::Moved(_) => ErrorCode::KafkaStorageError,
     }
 }
 

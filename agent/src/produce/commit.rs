@@ -116,7 +116,7 @@ pub(super) fn plan(
     let mut index: BTreeMap<ShardId, u16> = BTreeMap::new();
     for flush in flushes {
         let shards_of = flush.parts.iter().map(|part| part.shard);
-        plan.fixed.push(segment_row::set(&flush.place, shards_of, shards));
+        plan.fixed.push(segment_row::published(&flush.place, shards_of, shards));
         if let Some(bytes) = &flush.inline {
             parts::set_new(&mut plan.fixed, &inline_segment::prefix(flush.place.id), bytes);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_configs::{BrokerConfig, BrokerLayers};
 use siltstone_log::{
-    EndMarker, Entry, OffsetRow, PartitionId, Position, RegistrationId, RegistrationRow, ShardId, TopicId,
+    EndMarker, Entry, OffsetRow, PartitionId, Position, RegistrationId, RegistrationRow, Role, ShardId, TopicId,
     TxnEnd, TxnState, shard_of,
 };
 use siltstone_metadata::ambient::{Ambient, Chance, Clock};
@@ -352,6 +352,7 @@ async fn sweeper(kit: &Kit, agent: u128) -> Sweeper {
         port: 1,
         lowest_level: 1,
         highest_level: 3,
+        role: Role::Agent,
     };
     lease::register(&kit.store, &own).await.unwrap();
     Sweeper::new(kit.transactions.clone(), own.id, Duration::from_secs(10))

@@ -20,6 +20,7 @@ use std::time::Duration;
 use siltstone_agent::engine::{Engine, Foundations, StartError};
 use siltstone_agent::kafka::{self, Broker};
 use siltstone_agent::telemetry::{self, Metrics};
+use siltstone_compactor::worker::Compactor;
 use tokio::task::JoinSet;
 
 use crate::args::ServerArgs;
@@ -66,13 +67,30 @@ async fn serve(settings: Settings) -> Outcome {
     let listeners = Listeners::bind(&settings)?;
     let foundations = Foundations { store, objects, ambient: ambient::of_process() };
     let advertised = settings.advertised(&listeners.kafka_address);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut background = JoinSet::new();
+    if settings.compactor {
+        let Foundations { store, objects, ambient } = foundations.clone();
+        let compactor = Compactor { store, objects, ambient, settings: settings.compactor() };
+        let until = async {
+            // A dropped sender means the same.
+            let _ = stopped.await;
+        };
+        background.spawn(compactor.run_until(until));
+    }
     let server = Server { settings, foundations, listeners, advertised, state: Arc::default() };
     let mut watchers = JoinSet::new();
     let http = server.listeners.http()?;
     let state = server.state.clone();
     watchers.spawn(metrics.clone().upkeep());
     watchers.spawn(telemetry::serve(http, metrics, Arc::new(move || state.trouble())));
+    let patience = server.settings.shutdown_timeout;
     let outcome = server.run(&mut signals).await;
+    drop(stop);
+    let clean = async { while background.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, clean).await.is_err() {
+        background.shutdown().await;
+    }
     watchers.shutdown().await;
     outcome
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_compactor::settings::{CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
@@ -69,6 +70,29 @@ impl Settings {
             checkpoint: self.checkpoint(),
             lease: self.lease,
             exclusive: true,
+        }
+    }
+
+    /// The compactor of this process.
+    pub fn compactor(&self) -> CompactorSettings {
+        CompactorSettings {
+            zone: self.zone.clone(),
+            interval: self.compactor_interval,
+            lease: self.lease,
+            merge: MergeRules {
+                target_bytes: self.merge_segment.0,
+                block_bytes: self.merge_block.bytes(),
+                fan_in: self.merge_fan_in.max(2),
+                wait: self.merge_wait,
+                inline_bytes: self.merge_inline.0,
+                flushed_segments: self.merge_flushed,
+            },
+            compression: i32::try_from(self.merge_zstd).ok().filter(|level| *level != 0),
+            grace: self.grace,
+            bandwidth: Some(self.compactor_bandwidth.0).filter(|limit| *limit > 0),
+            requests: Some(self.compactor_requests).filter(|limit| *limit > 0),
+            key_map_bytes: self.key_map.bytes(),
+            configs: self.kafka.clone(),
         }
     }
 

@@ -182,6 +182,32 @@ settings! {
         "How far the part of a shard's log that is cleared stays behind."
     "checkpoint.lease" checkpoint_lease: Duration, Is("1m");
         "How long a silent holder keeps the right to write a shard's checkpoints. More than two intervals."
+    "compactor.enabled" compactor: bool, Is("true");
+        "Whether this server merges, trims, compacts and reclaims in the background. `siltstone compactor` always does."
+    "compactor.interval" compactor_interval: Duration, Is("10s");
+        "Time between two looks at the shards."
+    "compactor.segment_bytes" merge_segment: Size, Is("64MiB");
+        "Bytes of the segments that merges make."
+    "compactor.block_bytes" merge_block: Size, Is("1MiB");
+        "Bytes of a partition that merges put together, before compression: what a reader reads at least."
+    "compactor.fan_in" merge_fan_in: usize, Is("16");
+        "So many segments of one level are merged into the next. At least 2."
+    "compactor.wait" merge_wait: Duration, Is("5m");
+        "How long what was flushed waits for a merge, if it is not enough for a segment before."
+    "compactor.inline_bytes" merge_inline: Size, Is("8MiB");
+        "Bytes of segments in the metadata store that are merged at once."
+    "compactor.flushed_segments" merge_flushed: usize, Is("1000");
+        "So many flushed segments are merged at once."
+    "compactor.zstd_level" merge_zstd: u32, Is("3");
+        "zstd's level for what producers did not compress, where a sample says that it pays. 0: never."
+    "compactor.grace" grace: Duration, Is("10m");
+        "How long a segment that nothing refers to is kept. Longer than any read takes, and than the age of the oldest backup of the metadata."
+    "compactor.bandwidth" compactor_bandwidth: Size, Is("0B");
+        "Bytes a second that the compactor may read and write, together. 0: as many as it can."
+    "compactor.requests_per_second" compactor_requests: u32, Is("0");
+        "Requests a second that the compactor may send to the object store. 0: as many as it can."
+    "compactor.key_map_bytes" key_map: Size, Is("128MiB");
+        "Memory for the keys of one round of compaction by key; more keys take more rounds."
     "shutdown.timeout" shutdown_timeout: Duration, Is("20s");
         "How long a stop may take to flush and answer. A second signal ends at once."
     "log.level" log_level: String, Is("info");

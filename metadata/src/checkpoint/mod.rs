@@ -12,6 +12,7 @@
 
 mod aborted;
 mod batch;
+mod count;
 mod floor;
 mod rows;
 
@@ -28,7 +29,7 @@ use crate::follow::{FollowError, Shard, ShardError};
 use crate::keys::lease::Task;
 use crate::lease::{Held, TaskLease};
 
-pub use batch::PER_CHUNK;
+pub use batch::{PER_CHUNK, uses};
 
 /// When checkpoints happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +152,7 @@ impl Checkpointer {
             return Ok(());
         };
         self.shard.fresh().await?;
+        self.count_uses(&held).await?;
         if let Some(candidate) = self.write_rows(&held).await? {
             // Where nothing is new the older one counts: it is due sooner.
             if self.candidates.back().is_none_or(|last| last.position < candidate.position) {

@@ -15,9 +15,9 @@ use super::{Candidate, CheckpointError, Checkpointer};
 use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
 use crate::follow::row as read_row;
-use crate::keys::{aborted_chunk, extent_chunk, partition_row, parts};
+use crate::keys::{aborted_chunk, condemned_topic, extent_chunk, partition_row, parts};
 use crate::lease::Held;
-use crate::shard::{FoldAborted, FoldExtent};
+use crate::shard::{FoldAborted, FoldExtent, LEVEL_COMPACTION};
 
 /// A transaction is sent once it has so many bytes; a single partition may exceed it, within the store's limit.
 const COMMIT_BYTES: usize = 700_000;
@@ -37,6 +37,8 @@ struct Work {
 /// A partition's state, copied out at one position of the shard.
 struct Copied {
     id: PartitionId,
+    /// Whether uses of segments are counted.
+    counted: bool,
     row: PartitionRow,
     extents: Vec<FoldExtent>,
     aborted: Vec<FoldAborted>,
@@ -71,7 +73,9 @@ impl Checkpointer {
                 let partition = state.partition(*id)?;
                 let row = PartitionRow { horizon: state.position(), ..partition.row().clone() };
                 let extents = partition.extents().iter().copied().collect();
-                Some(Copied { id: *id, row, extents, aborted: partition.held_aborted().copied().collect() })
+                let aborted = partition.held_aborted().copied().collect();
+                let counted = state.head().level >= LEVEL_COMPACTION;
+                Some(Copied { id: *id, counted, row, extents, aborted })
             };
             (state.position(), group.iter().filter_map(copy).collect::<Vec<_>>())
         });
@@ -110,7 +114,7 @@ impl Checkpointer {
         copied: Copied,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let Copied { id, mut row, extents, aborted } = copied;
+        let Copied { id, counted, mut row, extents, aborted } = copied;
         let old = read_row(snapshot, shard, id, row.horizon).await?;
         let prefix = partition_row::prefix(shard, id);
         batch.reads.push(parts::range(&prefix));
@@ -129,12 +133,18 @@ impl Checkpointer {
         if bugs::on(Bug::RowWithoutLogStart) {
             row.log_start = 0;
         }
+        if new.len() > EXTENTS_PER_COMMIT || row.log_start > old.log_start {
+            self.clear_leftovers(held, id, old.next).await?;
+        }
         // More than a transaction takes goes ahead in transactions of its own: nobody looks there before the row says so.
         while new.len() > EXTENTS_PER_COMMIT {
             let ahead: Vec<Extent> = new.drain(..EXTENTS_PER_COMMIT).collect();
-            self.write_ahead(held, snapshot, id, &ahead).await?;
+            self.write_ahead(held, snapshot, id, &ahead, counted).await?;
             // What comes now follows these, not the old row's last chunk.
             row.last_chunk = None;
+        }
+        if counted {
+            batch.count(shard, &new);
         }
         if let Some(chunk) = row.last_chunk.filter(|chunk| room(chunk, new.len())) {
             let key = extent_chunk::key(shard, id, chunk.base);
@@ -150,7 +160,7 @@ impl Checkpointer {
         }
         self.add_aborted(batch, snapshot, id, &old, &mut row, &aborted).await?;
         if row.log_start > old.log_start {
-            self.clear_trimmed(batch, snapshot, id, row.log_start).await?;
+            self.clear_trimmed(batch, snapshot, id, row.log_start, counted).await?;
         }
         let value: Bytes = row.encode().into();
         batch.bytes += value.len();
@@ -159,39 +169,78 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Writes chunks of their own for extents that the row at `snapshot` doesn't know of. Lands only while that row is the latest: later the
-    /// compactor may have replaced these chunks.
+    /// Writes chunks of their own for extents that the row at `snapshot` doesn't know of. Lands only while that row is the latest, and nobody
+    /// has written there since: later the compactor may have replaced these chunks, or another try has counted them.
     async fn write_ahead(
         &self,
         held: &Held,
         snapshot: &dyn Snapshot,
         id: PartitionId,
         extents: &[Extent],
+        counted: bool,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let mut reads = held.reads();
-        reads.push(parts::range(&partition_row::prefix(shard, id)));
-        let set = |chunk: &[Extent]| Mutation::Set {
-            key: extent_chunk::key(shard, id, chunk[0].base),
-            value: encode_extents(chunk).into(),
-        };
-        let mutations = extents.chunks(PER_CHUNK).map(set).collect();
+        let mut batch = Batch { reads: held.reads(), ..Batch::default() };
+        batch.reads.push(parts::range(&partition_row::prefix(shard, id)));
+        if let (Some(first), Some(last)) = (extents.first(), extents.last()) {
+            batch.reads.push(extent_chunk::between(shard, id, first.base, last.base));
+        }
+        for chunk in extents.chunks(PER_CHUNK) {
+            batch.set(extent_chunk::key(shard, id, chunk[0].base), encode_extents(chunk));
+        }
+        if counted {
+            batch.count(shard, extents);
+        }
+        self.send(snapshot, batch).await
+    }
+
+    /// Clears chunks that a round wrote ahead of a row which it then did not write.
+    async fn clear_leftovers(&self, held: &Held, id: PartitionId, end: i64) -> Result<(), CheckpointError> {
+        let shard = self.shard.id();
+        loop {
+            let snapshot = self.store.0.snapshot().await?;
+            if !held.holds(snapshot.as_ref()).await? {
+                return Err(CheckpointError::LeaseLost);
+            }
+            let range = extent_chunk::between(shard, id, end, i64::MAX);
+            let page = snapshot.range(&range, RangeLimit { entries: 16, ..RangeLimit::default() }).await?;
+            let Some((last, _)) = page.entries.last() else { return Ok(()) };
+            let mut batch = Batch { reads: held.reads(), ..Batch::default() };
+            // Whoever writes the row makes these chunks its own.
+            batch.reads.push(parts::range(&partition_row::prefix(shard, id)));
+            let gone = KeyRange { begin: range.begin, end: KeyRange::key(last.clone()).end };
+            batch.reads.push(gone.clone());
+            for (_, value) in &page.entries {
+                let extents =
+                    decode_extents(value).map_err(|error| corrupt(shard, Position::ZERO, id, error))?;
+                batch.uncount(shard, &extents);
+            }
+            batch.mutations.push(Mutation::ClearRange { range: gone });
+            self.send(snapshot.as_ref(), batch).await?;
+        }
+    }
+
+    async fn send(&self, snapshot: &dyn Snapshot, batch: Batch) -> Result<(), CheckpointError> {
+        let Batch { reads, mutations, .. } = batch;
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         self.store.0.commit(commit).await?;
         Ok(())
     }
 
-    /// Clears the chunks that lie wholly before the log start.
+    /// Clears the chunks that lie wholly before the log start; those of extents only where nothing is counted: else the compactor gives up
+    /// what they use.
     async fn clear_trimmed(
         &self,
         batch: &mut Batch,
         snapshot: &dyn Snapshot,
         id: PartitionId,
         log_start: i64,
+        counted: bool,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let ranges = [extent_chunk::between, aborted_chunk::between];
-        for range in ranges.map(|between| between(shard, id, 0, log_start)) {
+        let ranges = [aborted_chunk::between, extent_chunk::between];
+        let ranges = &ranges[..if counted { 1 } else { 2 }];
+        for range in ranges.iter().map(|between| between(shard, id, 0, log_start)) {
             // The last one may reach beyond.
             let limit = RangeLimit { entries: 1, reverse: true, ..RangeLimit::default() };
             if let Some((key, _)) = snapshot.range(&range, limit).await?.entries.pop() {
@@ -216,9 +265,16 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let families = [partition_row::of_topic, extent_chunk::of_topic, aborted_chunk::of_topic];
-            let ranges = families.map(|of_topic| of_topic(shard, *topic));
-            let mutations = ranges.into_iter().map(|range| Mutation::ClearRange { range }).collect();
+            let families = [partition_row::of_topic, aborted_chunk::of_topic, extent_chunk::of_topic];
+            let counted = self.shard.checkpoint_view(|state, _, _| state.head().level >= LEVEL_COMPACTION);
+            let counted = counted.unwrap_or(true);
+            let ranges = families.iter().take(if counted { 2 } else { 3 });
+            let clear = ranges.map(|of_topic| Mutation::ClearRange { range: of_topic(shard, *topic) });
+            let mut mutations: Vec<_> = clear.collect();
+            if counted {
+                let key = condemned_topic::key(shard, *topic);
+                mutations.push(Mutation::Set { key, value: Bytes::new() });
+            }
             let commit = Commit {
                 read_version: Some(snapshot.version()),
                 reads: held.reads(),

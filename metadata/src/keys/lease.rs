@@ -18,6 +18,10 @@ pub enum Task {
     Catalog,
     /// Ending transactions that take too long, and forgetting transactional ids.
     Transactions,
+    /// Merging, retention and compaction in a shard.
+    Compact(ShardId),
+    /// Deleting segments that nothing refers to.
+    Reclaim,
 }
 
 impl Task {
@@ -26,6 +30,8 @@ impl Task {
             Task::Checkpoint(shard) => key.raw(&[1]).shard(shard).done(),
             Task::Catalog => key.raw(&[2]).done(),
             Task::Transactions => key.raw(&[3]).done(),
+            Task::Compact(shard) => key.raw(&[4]).shard(shard).done(),
+            Task::Reclaim => key.raw(&[5]).done(),
         }
     }
 }

@@ -9,6 +9,8 @@ pub mod catalog_floor;
 pub mod catalog_log;
 pub mod catalog_tick;
 pub mod cluster;
+pub mod condemned_topic;
+pub mod ended_registration;
 pub mod extent_chunk;
 pub mod group_head;
 pub mod group_member;
@@ -22,6 +24,9 @@ pub mod parts;
 pub mod producer_ids;
 pub mod registration;
 pub mod segment_row;
+pub mod segment_trash;
+pub mod segment_use;
+pub mod shard_counted;
 pub mod shard_floor;
 pub mod shard_head;
 pub mod shard_log;
@@ -34,7 +39,7 @@ pub mod txn_group;
 pub mod txn_partition;
 
 use bytes::Bytes;
-use siltstone_log::{PartitionId, RegistrationId, ShardId};
+use siltstone_log::{PartitionId, RegistrationId, SegmentId, ShardId};
 
 /// The family bytes, each used once.
 mod family {
@@ -51,6 +56,11 @@ mod family {
     pub(super) const ABORTED_CHUNK: u8 = 0x22;
     pub(super) const INLINE_SEGMENT: u8 = 0x30;
     pub(super) const SEGMENT_ROW: u8 = 0x31;
+    pub(super) const SEGMENT_USE: u8 = 0x32;
+    pub(super) const SEGMENT_TRASH: u8 = 0x33;
+    pub(super) const CONDEMNED_TOPIC: u8 = 0x35;
+    pub(super) const SHARD_COUNTED: u8 = 0x36;
+    pub(super) const ENDED_REGISTRATION: u8 = 0x37;
     pub(super) const TOPIC_NAME: u8 = 0x40;
     pub(super) const TOPIC_ID: u8 = 0x41;
     pub(super) const BROKER_CONFIGS: u8 = 0x42;
@@ -108,6 +118,10 @@ impl Key {
         self.raw(&registration.0.to_be_bytes())
     }
 
+    fn segment(self, segment: SegmentId) -> Self {
+        self.registration(segment.registration).raw(&segment.number.to_be_bytes())
+    }
+
     fn done(self) -> Bytes {
         self.0.into()
     }
@@ -131,6 +145,15 @@ fn parse_text(bytes: &[u8]) -> Option<(String, &[u8])> {
             }
         }
     }
+}
+
+/// Reads what [`Key::segment`] wrote, if that is all there is.
+fn parse_segment(bytes: &[u8]) -> Option<SegmentId> {
+    let (registration, number) = bytes.split_at_checked(16)?;
+    Some(SegmentId {
+        registration: RegistrationId(u128::from_be_bytes(registration.try_into().ok()?)),
+        number: u64::from_be_bytes(number.try_into().ok()?),
+    })
 }
 
 #[cfg(test)]

@@ -19,3 +19,16 @@ pub fn prefix(shard: ShardId, partition: PartitionId) -> Bytes {
 pub fn of_topic(shard: ShardId, topic: TopicId) -> KeyRange {
     KeyRange::prefix(Key::new(family::PARTITION_ROW).shard(shard).raw(&topic.0.to_be_bytes()).done())
 }
+
+/// All of a shard's.
+pub fn of_shard(shard: ShardId) -> KeyRange {
+    KeyRange::prefix(Key::new(family::PARTITION_ROW).shard(shard).done())
+}
+
+/// Which partition a part of a row is of; `None` if the key is none of these.
+pub fn parse(key: &[u8]) -> Option<PartitionId> {
+    let (topic, rest) = key.strip_prefix(&[family::PARTITION_ROW])?.get(2..)?.split_at_checked(16)?;
+    let (index, _part) = rest.split_at_checked(4)?;
+    let topic = TopicId(u128::from_be_bytes(topic.try_into().ok()?));
+    Some(PartitionId { topic, index: u32::from_be_bytes(index.try_into().ok()?) })
+}

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Observer, Roster};
 use crate::ambient::Ambient;
-use crate::keys::{beat, cluster, registration, shard_log, shard_tick};
+use crate::keys::{beat, cluster, ended_registration, registration, shard_log, shard_tick};
 use crate::shard::{MAX_LEVEL, MIN_LEVEL};
 
 const TRIES: usize = 100;
@@ -46,6 +46,20 @@ impl From<StoreError> for RegisterError {
 
 async fn pause(attempt: usize) {
     tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
+}
+
+/// Reads what the cluster is; `None` if nobody has made it yet.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn existing_cluster(store: &dyn Store) -> Result<Option<ClusterRow>, RegisterError> {
+    let found = store.snapshot().await?.get(&cluster::key()).await?;
+    let Some(row) = found.map(|bytes| ClusterRow::decode(&bytes)).transpose()? else { return Ok(None) };
+    if (MIN_LEVEL..=MAX_LEVEL).contains(&row.level) {
+        Ok(Some(row))
+    } else {
+        Err(RegisterError::Level(row.level))
+    }
 }
 
 /// Reads what the cluster is, or makes it: `new` with an id and an incarnation drawn now.
@@ -162,7 +176,7 @@ pub async fn join(
             return Ok(RegistrationRow::decode(&written)?);
         }
         let mut others = all(&*snapshot).await?;
-        others.retain(|other| (&other.host, other.port) != (&row.host, row.port));
+        others.retain(|other| other.role == row.role && (&other.host, other.port) != (&row.host, row.port));
         let node = match node {
             Some(node) => node,
             None => (1..).find(|node| others.iter().all(|other| other.node != *node)).unwrap_or(0),
@@ -246,6 +260,7 @@ pub async fn end(
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
     let mut mutations =
         vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];
+    mutations.push(ended_registration::set(id));
     let entry: Bytes = Entry::Ended { registration: id }.encode().into();
     for shard in (0..shards).map(ShardId) {
         mutations.push(shard_log::append(shard, 0, entry.clone()));

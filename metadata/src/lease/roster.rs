@@ -1,10 +1,10 @@
-//! Who is alive, as this agent last saw it.
+//! Which agents are alive, as this one last saw it. Other roles than agents are left out: no client has anything to ask them.
 //!
 //! Good for telling clients where to go; not for decisions that must be right, which read the registration itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siltstone_log::RegistrationRow;
+use siltstone_log::{RegistrationRow, Role};
 
 /// The agents that were there when somebody last looked, by node id, each once: of two lives of one agent the later.
 #[derive(Debug, Default)]
@@ -16,8 +16,9 @@ impl Roster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes in who is alive.
+    /// Takes in who is alive, of whatever role.
     pub fn tell(&self, mut agents: Vec<RegistrationRow>) {
+        agents.retain(|row| row.role == Role::Agent);
         // The same on all agents that saw the same.
         agents.sort_by_key(|agent| (agent.node, std::cmp::Reverse(agent.started), agent.id));
         agents.dedup_by_key(|agent| agent.node);
@@ -33,8 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_former_life_is_not_listed() {
-        let row = |id: u128, node: u32, started: i64| RegistrationRow {
+    fn a_former_life_is_not_listed_nor_is_what_is_no_agent() {
+        let row = |id: u128, node: u32, started: i64, role: Role| RegistrationRow {
             id: RegistrationId(id),
             node,
             started,
@@ -43,9 +44,16 @@ mod tests {
             port: 1,
             lowest_level: 1,
             highest_level: 1,
+            role,
         };
         let roster = Roster::default();
-        roster.tell(vec![row(3, 2, 10), row(2, 1, 10), row(1, 2, 20)]);
+        let compactor = row(4, u32::MAX, 10, Role::Compactor);
+        roster.tell(vec![
+            row(3, 2, 10, Role::Agent),
+            row(2, 1, 10, Role::Agent),
+            compactor,
+            row(1, 2, 20, Role::Agent),
+        ]);
         let listed: Vec<_> = roster.agents().iter().map(|agent| agent.id.0).collect();
         assert_eq!(listed, [2, 1]);
     }

@@ -39,6 +39,17 @@ impl Held {
         Ok(alive && owner.as_deref().and_then(lease::decode_owner) == own)
     }
 
+    /// Which task it is for.
+    pub fn task(&self) -> lease::Task {
+        self.task
+    }
+
+    /// Gives the lease up, in a commit that reads [`Held::reads`]: anybody may take it at once.
+    pub fn release(&self) -> Mutation {
+        let value = lease::encode_owner(RegistrationId(0), self.takeovers);
+        Mutation::Set { key: lease::owner(self.task), value }
+    }
+
     /// A sign of life, to be put into a commit now and then.
     pub fn beat(&self) -> Mutation {
         Mutation::Add { key: lease::beat(self.task), delta: 1 }

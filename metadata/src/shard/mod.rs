@@ -13,7 +13,9 @@ mod transaction;
 
 pub use partition::{FoldAborted, FoldExtent, Lookup, PartitionState};
 pub use producer::Verdict;
-pub use state::{Applied, BlockOutcome, Effect, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState};
+pub use state::{
+    Applied, BlockOutcome, Effect, LEVEL_COMPACTION, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState,
+};
 pub use transaction::MARKER_BYTES;
 
 #[cfg(test)]

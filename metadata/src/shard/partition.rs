@@ -232,7 +232,7 @@ impl PartitionState {
             base,
             records: u64::from(batch.records),
             bytes_before: self.row.bytes - u64::from(batch.bytes),
-            place: ExtentPlace::Stored { segment, block: block.place, start },
+            place: ExtentPlace::Stored { segment, block: block.place, start, level: 0 },
             length: batch.bytes,
             max_timestamp: batch.max_timestamp,
         };

@@ -13,11 +13,14 @@ use crate::bugs::{self, Bug};
 
 /// The lowest feature level that this program can fold.
 pub const MIN_LEVEL: u32 = 1;
-/// The highest. 1: the first. 2: producers are forgotten by `Expire` entries. 3: transactions.
-pub const MAX_LEVEL: u32 = 3;
+/// The highest. 1: the first. 2: producers are forgotten by `Expire` entries. 3: transactions. 4: what uses a segment is counted, so that the
+/// compactor may work.
+pub const MAX_LEVEL: u32 = 4;
 const LEVEL_EXPIRE: u32 = 2;
 /// The level from which on there are transactions.
 pub const LEVEL_TRANSACTIONS: u32 = 3;
+/// The level from which on checkpoints count what uses a segment, and the compactor may replace extents.
+pub const LEVEL_COMPACTION: u32 = 4;
 
 /// What became of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]

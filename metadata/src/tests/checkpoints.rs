@@ -1,18 +1,23 @@
 //! Checkpoints: rows, chunks, the floor, and who may write them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{
     BatchMeta, EndMarker, Entry, Extent, PartitionId, PartitionRow, Position, TxnEnd, decode_aborted,
+    decode_extents,
 };
 use siltstone_store::memory::Faults;
 use siltstone_store::{CommitError, Mutation};
 
 use super::kit::*;
-use crate::checkpoint::{CheckpointError, CheckpointSettings, Checkpointer, PER_CHUNK};
+use crate::checkpoint::{CheckpointError, CheckpointSettings, Checkpointer, PER_CHUNK, uses};
 use crate::follow::ShardError;
-use crate::keys::{aborted_chunk, extent_chunk, partition_row, parts, shard_floor, shard_log};
+use crate::keys::{
+    aborted_chunk, condemned_topic, extent_chunk, partition_row, parts, segment_use, shard_counted,
+    shard_floor, shard_log,
+};
 use crate::rows::{aborted_between, chunk_at, chunks_from};
 use crate::shard::{Lookup, MAX_LEVEL};
 
@@ -39,6 +44,20 @@ async fn complete(checkpointer: &mut Checkpointer) {
     checkpointer.round().await.unwrap();
     seconds(61).await;
     checkpointer.round().await.unwrap();
+}
+
+/// Uses of segments are what the chunks say.
+async fn counts_hold(cluster: &Cluster) {
+    let mut expected = BTreeMap::new();
+    for (_, chunk) in cluster.range(&extent_chunk::of_shard(SHARD)).await {
+        for (segment, some) in uses(decode_extents(&chunk).unwrap().iter()) {
+            *expected.entry(segment).or_insert(0_u64) += some;
+        }
+    }
+    let stored = cluster.range(&segment_use::of_shard(SHARD)).await;
+    let number = |value: &[u8]| u64::from_le_bytes(value.try_into().unwrap());
+    let stored = stored.iter().map(|(key, value)| (segment_use::parse(key).unwrap(), number(value)));
+    assert_eq!(stored.filter(|(_, some)| *some > 0).collect::<BTreeMap<_, _>>(), expected);
 }
 
 async fn one(partitions: u32) -> (Cluster, Agent, Vec<PartitionId>) {
@@ -177,7 +196,7 @@ async fn aborted_transactions_are_found_in_chunks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trimmed_chunks_are_cleared() {
+async fn trimmed_chunks_are_left_to_the_compactor() {
     let (cluster, agent, all) = one(1).await;
     let mut checkpointer = agent.checkpointer(settings());
     agent.extents(all[0], 1200).await;
@@ -185,9 +204,8 @@ async fn trimmed_chunks_are_cleared() {
     cluster.append_bytes(SHARD, Entry::Trim { partition: all[0], offset: 700 }.encode()).await;
     complete(&mut checkpointer).await;
     assert_eq!(stored_row(&cluster, all[0]).await.unwrap().log_start, 700);
-    let stored = stored_extents(&cluster, all[0]).await;
-    assert_eq!(stored.first().map(|extent| extent.base), Some(500), "the chunk that is needed in part stays");
-    assert_eq!(stored.len(), 700);
+    assert_eq!(stored_extents(&cluster, all[0]).await.len(), 1200);
+    counts_hold(&cluster).await;
     agent.extents(all[0], 5).await;
     cluster.append_bytes(SHARD, Entry::Trim { partition: all[0], offset: 1205 }.encode()).await;
     agent.extents(all[0], 600).await;
@@ -212,7 +230,15 @@ async fn a_deleted_topic_leaves_nothing_behind() {
     agent.append(vec![block(all[0], 0, &[plain(1)]), block(id(&kept, 0), 10, &[plain(1)])]).await;
     complete(&mut checkpointer).await;
     assert!(cluster.range(&partition_row::of_topic(SHARD, all[0].topic)).await.is_empty());
-    assert!(cluster.range(&extent_chunk::of_topic(SHARD, all[0].topic)).await.is_empty());
+    assert!(!cluster.range(&extent_chunk::of_topic(SHARD, all[0].topic)).await.is_empty());
+    let condemned = cluster.range(&condemned_topic::of_shard(SHARD)).await;
+    let condemned: Vec<_> = condemned.iter().map(|(key, _)| condemned_topic::parse(key)).collect();
+    assert_eq!(
+        condemned,
+        [Some(all[0].topic)],
+        "the compactor clears its chunks, and gives up what they use"
+    );
+    counts_hold(&cluster).await;
     assert!(cluster.log(SHARD).await.is_empty());
     assert_eq!(stored_row(&cluster, id(&kept, 0)).await.unwrap().next, 1);
     for agent in [&agent, &other] {
@@ -379,4 +405,23 @@ async fn producers_are_expired_now_and_then() {
     assert_eq!(cold.rows(&all).await, agent.rows(&all).await);
     assert!(cluster.range(&shard_log::after(SHARD, Position::ZERO)).await.len() < 20, "the log is trimmed");
     cluster.put(vec![Mutation::Clear { key: shard_floor::key(SHARD) }]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_not_counted_is_counted_anew() {
+    let (cluster, agent, all) = one(1).await;
+    let mut checkpointer = agent.checkpointer(settings());
+    agent.extents(all[0], 1100).await;
+    complete(&mut checkpointer).await;
+    counts_hold(&cluster).await;
+    assert_eq!(cluster.range(&segment_use::of_shard(SHARD)).await.len(), 1);
+    // As after a raised level, or a repair: what is there is not to be believed.
+    let wrong = stored_extents(&cluster, all[0]).await[7].segment().unwrap().id;
+    cluster
+        .put(vec![Mutation::Clear { key: shard_counted::key(SHARD) }, segment_use::add(SHARD, wrong, 99)])
+        .await;
+    agent.extents(all[0], 3).await;
+    complete(&mut checkpointer).await;
+    counts_hold(&cluster).await;
+    assert!(cluster.get(&shard_counted::key(SHARD)).await.is_some());
 }

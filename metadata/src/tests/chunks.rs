@@ -22,6 +22,7 @@ fn extent(base: i64, records: u64) -> Extent {
             segment: SegmentPlace { id: segment, inline: false, length: 10 },
             block: BlockPlace { start: 0, length: 10, encoding: Encoding::Plain },
             start: 0,
+            level: 0,
         },
         length: 10,
         max_timestamp: 0,

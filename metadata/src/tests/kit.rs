@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use siltstone_log::{
     Append, BatchMeta, Block, BlockPlace, Encoding, Entry, PartitionId, Position, ProducerMeta,
-    RegistrationId, RegistrationRow, SegmentId, SegmentPlace, ShardId, TopicRow,
+    RegistrationId, RegistrationRow, Role, SegmentId, SegmentPlace, ShardId, TopicRow,
 };
 use siltstone_store::memory::{self, Faults, MemoryStore};
 use siltstone_store::{
@@ -170,6 +170,7 @@ pub fn registration_row(id: RegistrationId) -> RegistrationRow {
         port: 9092,
         lowest_level: 1,
         highest_level: 2,
+        role: Role::Agent,
     }
 }
 

@@ -5,8 +5,8 @@
 //!                  | configs: count varint, (name string, value string)…
 //! configs row   := version u8 (1) | configs: count varint, (name string, value string)…
 //! cluster row   := version u8 (1) | cluster id string | incarnation 16 | shards varint | created zigzag | feature level varint
-//! registration  := version u8 (1) | id 16 | node id varint | started zigzag | zone string | host string | port varint
-//!                  | lowest level varint | highest level varint
+//! registration  := version u8 (1 or 2) | id 16 | node id varint | started zigzag | zone string | host string | port varint
+//!                  | lowest level varint | highest level varint | in version 2, written for what is no agent: role u8 (0 agent, 1 compactor)
 //! catalog entry := version u8 (1) | kind u8 | body:  1 topic row … | 2 removed: id 16, name string | 3 broker configs: node string, configs
 //!                  | 4 feature level varint
 //! string        := length varint | UTF-8
@@ -18,6 +18,8 @@ use crate::codec::{FormatError, Reader, Write};
 use crate::{RegistrationId, TopicId};
 
 const VERSION: u8 = 1;
+/// Of a registration that is not an agent's.
+const WITH_ROLE: u8 = 2;
 
 /// Config names and values, as they were set.
 pub type Configs = BTreeMap<String, String>;
@@ -73,6 +75,18 @@ pub struct RegistrationRow {
     pub lowest_level: u32,
     /// The highest.
     pub highest_level: u32,
+    /// What it does.
+    pub role: Role,
+}
+
+/// What a registered process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Serves clients.
+    #[default]
+    Agent,
+    /// Works in the background only: no client is sent to it.
+    Compactor,
 }
 
 /// A change of the catalog, for agents that follow it.
@@ -206,7 +220,8 @@ impl ClusterRow {
 impl RegistrationRow {
     /// The row's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let plain = self.role == Role::Agent;
+        let mut out = vec![if plain { VERSION } else { WITH_ROLE }];
         out.bytes(&self.id.0.to_be_bytes());
         out.varint(u64::from(self.node));
         out.zigzag(self.started);
@@ -215,6 +230,9 @@ impl RegistrationRow {
         out.varint(u64::from(self.port));
         out.varint(u64::from(self.lowest_level));
         out.varint(u64::from(self.highest_level));
+        if !plain {
+            out.u8(1);
+        }
         out
     }
 
@@ -224,7 +242,7 @@ impl RegistrationRow {
     /// If the bytes are not a registration.
     pub fn decode(bytes: &[u8]) -> Result<RegistrationRow, FormatError> {
         let mut reader = Reader::new(bytes);
-        reader.version("registration row", 1..=VERSION)?;
+        let version = reader.version("registration row", 1..=WITH_ROLE)?;
         let row = RegistrationRow {
             id: reader.registration()?,
             node: reader.varint_u32("node id")?,
@@ -237,9 +255,20 @@ impl RegistrationRow {
             },
             lowest_level: reader.varint_u32("lowest level")?,
             highest_level: reader.varint_u32("highest level")?,
+            role: if version < WITH_ROLE { Role::Agent } else { Role::read(&mut reader)? },
         };
         reader.end("registration row")?;
         Ok(row)
+    }
+}
+
+impl Role {
+    fn read(reader: &mut Reader<'_>) -> Result<Role, FormatError> {
+        match reader.u8("role")? {
+            0 => Ok(Role::Agent),
+            1 => Ok(Role::Compactor),
+            _ => Err(reader.invalid("role")),
+        }
     }
 }
 

@@ -1,26 +1,30 @@
 //! Extents, in the chunks that belong to a partition's row (design, sections 2 and 3).
 //!
 //! ```text
-//! extent chunk  := version u8 (1 or 2) | extents: count varint, extent…
+//! extent chunk  := version u8 (1, 2 or 3) | extents: count varint, extent…
 //! extent 1      := base varint | records varint | bytes before varint | stored | length varint | max timestamp zigzag
 //! extent 2      := base varint | records varint | bytes before varint | kind u8 (0 stored, 1 marker) | stored or marker
 //!                  | length varint | max timestamp zigzag
+//! extent 3      := as 2, with a further kind: 2 (merged: level u8, from 1 on | stored)
 //! stored        := segment registration 16 | number varint | inline u8 | segment length varint | place (as in an entry) | start varint
 //! marker        := producer id varint | epoch varint | result u8 (0 abort, 1 commit)
 //! ```
 //!
-//! Version 1 is written as long as there is no marker, so that programs of lower feature levels read on.
+//! Version 1 is written as long as there is no marker, version 2 as long as there is nothing merged, so that programs of lower feature
+//! levels read on.
 
 use crate::codec::{FormatError, Reader, Write};
 use crate::entry::{BlockPlace, SegmentPlace, read_i64};
 use crate::marker::EndMarker;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const BEFORE_MERGES: u8 = 2;
 const BEFORE_MARKERS: u8 = 1;
 /// Fewest bytes of an extent, for bounding counts: that of a marker.
 const LEAST_EXTENT: usize = 9;
 const STORED: u8 = 0;
 const MARKER: u8 = 1;
+const MERGED: u8 = 2;
 
 /// A run of offsets of one partition, and where its bytes come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,9 @@ pub enum ExtentPlace {
         block: BlockPlace,
         /// First byte of the extent's batches in the (decompressed) block.
         start: u32,
+        /// 0 as flushed: the batches follow one another without gaps, and their base offsets are those that the fold gave out. From 1 on: written
+        /// by the compactor, so many merges deep; each batch's header holds its base offset, and there may be gaps.
+        level: u8,
     },
     /// Nowhere: it is one control batch, made when it is read.
     Marker(EndMarker),
@@ -68,21 +75,56 @@ impl Extent {
             ExtentPlace::Marker(_) => None,
         }
     }
+
+    /// How many merges it went through: 0 as flushed.
+    pub fn level(&self) -> u8 {
+        match self.place {
+            ExtentPlace::Stored { level, .. } => level,
+            ExtentPlace::Marker(_) => 0,
+        }
+    }
+
+    /// Its share of its segment's stored bytes: what deleting it gives back. Depends on nothing else, so that sums of it can be taken back.
+    pub fn stored_bytes(&self) -> u64 {
+        match self.place {
+            ExtentPlace::Stored { block, .. } => {
+                let raw = u64::from(block.raw_length().max(1));
+                u64::from(self.length) * u64::from(block.length) / raw
+            }
+            ExtentPlace::Marker(_) => 0,
+        }
+    }
+}
+
+/// The lowest version that can say all of this.
+fn version_of(extents: &[Extent]) -> u8 {
+    if extents.iter().any(|extent| extent.level() > 0) {
+        VERSION
+    } else if extents.iter().any(|extent| extent.segment().is_none()) {
+        BEFORE_MERGES
+    } else {
+        BEFORE_MARKERS
+    }
 }
 
 /// The bytes of a chunk of extents.
 pub fn encode_extents(extents: &[Extent]) -> Vec<u8> {
-    let plain = extents.iter().all(|extent| extent.segment().is_some());
-    let mut out = vec![if plain { BEFORE_MARKERS } else { VERSION }];
+    let version = version_of(extents);
+    let mut out = vec![version];
     out.varint(extents.len() as u64);
     for extent in extents {
         out.varint(extent.base as u64);
         out.varint(extent.records);
         out.varint(extent.bytes_before);
         match &extent.place {
-            ExtentPlace::Stored { segment, block, start } => {
-                if !plain {
-                    out.u8(STORED);
+            ExtentPlace::Stored { segment, block, start, level } => {
+                match (version, *level) {
+                    (BEFORE_MARKERS, _) => {}
+                    (_, 0) => out.u8(STORED),
+                    (_, level) => {
+                        out.u8(MERGED);
+                        out.u8(level);
+                    }
                 }
                 out.segment(segment.id);
                 out.u8(u8::from(segment.inline));
@@ -123,7 +165,14 @@ fn read_extent(reader: &mut Reader<'_>, version: u8) -> Result<Extent, FormatErr
     let bytes_before = reader.varint("bytes before")?;
     let kind = if version == BEFORE_MARKERS { STORED } else { reader.u8("extent kind")? };
     let place = match kind {
-        STORED => read_stored(reader)?,
+        STORED => read_stored(reader, 0)?,
+        MERGED if version > BEFORE_MERGES => {
+            let level = reader.u8("extent level")?;
+            if level == 0 {
+                return Err(reader.invalid("extent level"));
+            }
+            read_stored(reader, level)?
+        }
         MARKER => ExtentPlace::Marker(EndMarker::read(reader)?),
         _ => return Err(reader.invalid("extent kind")),
     };
@@ -136,7 +185,7 @@ fn read_extent(reader: &mut Reader<'_>, version: u8) -> Result<Extent, FormatErr
     Ok(Extent { base, records, bytes_before, place, length, max_timestamp: reader.zigzag("timestamp")? })
 }
 
-fn read_stored(reader: &mut Reader<'_>) -> Result<ExtentPlace, FormatError> {
+fn read_stored(reader: &mut Reader<'_>, level: u8) -> Result<ExtentPlace, FormatError> {
     let id = reader.segment()?;
     let inline = match reader.u8("placement")? {
         0 => false,
@@ -145,5 +194,5 @@ fn read_stored(reader: &mut Reader<'_>) -> Result<ExtentPlace, FormatError> {
     };
     let segment = SegmentPlace { id, inline, length: reader.varint("segment length")? };
     let block = BlockPlace::read(reader)?;
-    Ok(ExtentPlace::Stored { segment, block, start: reader.varint_u32("extent start")? })
+    Ok(ExtentPlace::Stored { segment, block, start: reader.varint_u32("extent start")?, level })
 }

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use crate::{
     CatalogEntry, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
-    RegistrationRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs,
+    RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs,
     decode_extents, encode_aborted, encode_configs, encode_extents,
 };
 
@@ -49,6 +49,7 @@ pub fn fuzz_rows(data: &[u8]) {
     stable(data, decode_extents, |extents| encode_extents(extents));
     stable(data, decode_aborted, |entries| encode_aborted(entries));
     stable(data, ShardHead::decode, ShardHead::encode);
+    stable(data, SegmentRow::decode, SegmentRow::encode);
 }
 
 /// Rows of the catalog and entries of its log.

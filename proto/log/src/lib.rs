@@ -16,11 +16,12 @@ mod ids;
 mod marker;
 mod row;
 mod segment;
+mod segment_row;
 mod txn;
 
 pub use aborted::{Aborted, decode_aborted, encode_aborted};
 pub use catalog::{
-    CatalogEntry, ClusterRow, Configs, RegistrationRow, TopicRow, decode_configs, encode_configs,
+    CatalogEntry, ClusterRow, Configs, RegistrationRow, Role, TopicRow, decode_configs, encode_configs,
 };
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
@@ -37,4 +38,5 @@ pub use ids::{
 pub use marker::{EndMarker, TxnEnd};
 pub use row::{AbortedRow, ChunkRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};
+pub use segment_row::{SegmentRow, ShardSet};
 pub use txn::{TxnRow, TxnState};

@@ -21,6 +21,7 @@ fn docs_hold_the_modules_tables() {
     let pages = [
         ("entries", "entry"),
         ("segments", "segment"),
+        ("segments", "segment_row"),
         ("rows", "row"),
         ("rows", "extent"),
         ("rows", "aborted"),

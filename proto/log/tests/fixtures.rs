@@ -142,7 +142,7 @@ fn extents() -> Vec<Extent> {
         base,
         records: 36,
         bytes_before: 12_345,
-        place: ExtentPlace::Stored { segment: segment(inline), block: place(4096, 2048), start: 48 },
+        place: ExtentPlace::Stored { segment: segment(inline), block: place(4096, 2048), start: 48, level: 0 },
         length: 2000,
         max_timestamp: AT,
     };
@@ -222,7 +222,29 @@ fn registration_row() -> RegistrationRow {
         port: 9092,
         lowest_level: 1,
         highest_level: 2,
+        role: Role::Agent,
     }
+}
+
+fn compactor_row() -> RegistrationRow {
+    RegistrationRow { port: 0, host: String::new(), role: Role::Compactor, ..registration_row() }
+}
+
+fn merged_extents() -> Vec<Extent> {
+    let [first, last] = extents_with_markers()[..] else { unreachable!() };
+    let ExtentPlace::Stored { segment, block, start, .. } = first.place else { unreachable!() };
+    let place = ExtentPlace::Stored { segment, block, start, level: 2 };
+    vec![Extent { place, ..first }, first, last]
+}
+
+fn segment_rows() -> Vec<(&'static str, SegmentRow)> {
+    let stamp = Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let shards = ShardSet::of([ShardId(0), ShardId(9)], 16);
+    let object = SegmentRow { inline: false, writing: true, merged: true, length: 70_000, stamp, shards: shards.clone() };
+    vec![
+        ("segment-row", SegmentRow { inline: true, writing: false, merged: false, stamp: None, ..object.clone() }),
+        ("v2/segment-row", object),
+    ]
 }
 
 fn catalog_entries() -> Vec<(&'static str, CatalogEntry)> {
@@ -283,7 +305,7 @@ fn path(name: &str) -> PathBuf {
 
 fn files() -> usize {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    ["v1", "v2"]
+    ["v1", "v2", "v3"]
         .map(|version| std::fs::read_dir(folder.join(version)).expect("a folder of fixtures").count())
         .iter()
         .sum()
@@ -310,6 +332,9 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("v2/partition-row", partition_row_with_transactions().encode()));
     all.push(("v2/extent-chunk", encode_extents(&extents_with_markers())));
     all.push(("v2/aborted-chunk", encode_aborted(&aborted())));
+    all.push(("v2/registration-row", compactor_row().encode()));
+    all.push(("v3/extent-chunk", encode_extents(&merged_extents())));
+    all.extend(segment_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all
 }
 
@@ -356,6 +381,11 @@ fn the_fixtures_open_for_ever() {
     assert_eq!(PartitionRow::decode(&read("v2/partition-row")), Ok(partition_row_with_transactions()));
     assert_eq!(decode_extents(&read("v2/extent-chunk")), Ok(extents_with_markers()));
     assert_eq!(decode_aborted(&read("v2/aborted-chunk")), Ok(aborted()));
+    assert_eq!(decode_extents(&read("v3/extent-chunk")), Ok(merged_extents()));
+    assert_eq!(RegistrationRow::decode(&read("v2/registration-row")), Ok(compactor_row()));
+    for (name, row) in segment_rows() {
+        assert_eq!(SegmentRow::decode(&read(name)), Ok(row), "{name}");
+    }
     assert_eq!(ShardHead::decode(&read("shard-head")), Ok(head()));
     assert_eq!(TxnRow::decode(&read("transaction")), Ok(txn_row()));
     assert_eq!(TxnRow::decode(&read("transaction-new")), Ok(new_txn_row()));

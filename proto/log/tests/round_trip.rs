@@ -64,6 +64,7 @@ round_trips! {
     partition_rows: partition_row(), PartitionRow::encode, PartitionRow::decode, fuzz_rows;
     extents: vec(extent(), 0..6), |all: &Vec<Extent>| encode_extents(all), decode_extents, fuzz_rows;
     aborted_chunks: vec(aborted(), 0..6), |all: &Vec<Aborted>| encode_aborted(all), decode_aborted, fuzz_rows;
+    segment_rows: segment_row(), SegmentRow::encode, SegmentRow::decode, fuzz_rows;
     heads: head(), ShardHead::encode, ShardHead::decode, fuzz_rows;
     topics: topic_row(), TopicRow::encode, TopicRow::decode, fuzz_catalog;
     clusters: cluster_row(), ClusterRow::encode, ClusterRow::decode, fuzz_catalog;

@@ -142,13 +142,14 @@ pub fn extent() -> impl Strategy<Value = Extent> {
 fn stored_extent() -> impl Strategy<Value = Extent> {
     let ids = (registration(), any::<u64>(), any::<bool>(), any::<u64>());
     let run = (0..i64::MAX / 2, 0..u64::MAX / 4, any::<u64>(), any::<i64>());
-    (ids, run, place(), any::<(u32, u32)>()).prop_map(|(ids, run, block, (a, b))| {
+    let level = prop_oneof![3 => Just(0u8), 1 => any::<u8>()];
+    (ids, run, place(), any::<(u32, u32)>(), level).prop_map(|(ids, run, block, (a, b), level)| {
         let (registration, number, inline, length) = ids;
         let (base, records, bytes_before, max_timestamp) = run;
         let start = a.min(block.raw_length());
         let segment = SegmentPlace { id: SegmentId { registration, number }, inline, length };
         let length = b.min(block.raw_length() - start);
-        let place = ExtentPlace::Stored { segment, block, start };
+        let place = ExtentPlace::Stored { segment, block, start, level };
         Extent { base, records, bytes_before, place, length, max_timestamp }
     })
 }
@@ -231,8 +232,9 @@ pub fn cluster_row() -> impl Strategy<Value = ClusterRow> {
 
 pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
     let place = (".{0,10}", ".{0,30}", any::<u16>());
-    (registration(), any::<u32>(), any::<i64>(), place, any::<(u32, u32)>()).prop_map(
-        |(id, node, started, (zone, host, port), (lowest_level, highest_level))| RegistrationRow {
+    let role = prop_oneof![Just(Role::Agent), Just(Role::Compactor)];
+    (registration(), any::<u32>(), any::<i64>(), place, any::<(u32, u32)>(), role).prop_map(
+        |(id, node, started, (zone, host, port), (lowest_level, highest_level), role)| RegistrationRow {
             id,
             node,
             started,
@@ -241,6 +243,22 @@ pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
             port,
             lowest_level,
             highest_level,
+            role,
+        },
+    )
+}
+
+pub fn segment_row() -> impl Strategy<Value = SegmentRow> {
+    let shards = (vec(0_u16..40, 0..6), 1_u16..40)
+        .prop_map(|(some, shards)| ShardSet::of(some.into_iter().map(ShardId), shards));
+    (any::<[bool; 3]>(), any::<u64>(), any::<[u8; 10]>(), shards).prop_map(
+        |([inline, writing, merged], length, stamp, shards)| SegmentRow {
+            inline,
+            writing,
+            merged,
+            length,
+            stamp: Some(stamp),
+            shards,
         },
     )
 }

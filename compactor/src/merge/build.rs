@@ -1,0 +1,259 @@
+//! Putting a merged segment together: the batches of each partition in blocks of a good size, with their offsets in their headers. Pure.
+
+use bytes::{Bytes, BytesMut};
+use siltstone_log::{
+    BlockPlace, Encoding, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId, SegmentPlace,
+    ShardId,
+};
+use siltstone_records::{Compression, HEADER_LEN, Header, MAGIC, patched_prefix};
+
+/// Bytes of a block that are compressed on trial.
+const SAMPLE_BYTES: usize = 32 << 10;
+/// Blocks smaller than this are left as they are.
+const LEAST_BYTES: usize = 4 << 10;
+/// The leader epoch is 0, everywhere and always (design, section 6).
+const LEADER_EPOCH: i32 = 0;
+
+/// How a segment is built.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildRules {
+    /// A block is full with so many bytes, before compression.
+    pub block_bytes: usize,
+    /// zstd's level for blocks whose batches are not compressed.
+    pub compression: Option<i32>,
+    /// The level of the extents.
+    pub level: u8,
+}
+
+/// A run of a partition's offsets, in the place of some extents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The shard.
+    pub shard: ShardId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// What is there now.
+    pub old: Vec<Extent>,
+    /// What is to be there; nothing in the segment but what these say.
+    pub new: Vec<Extent>,
+}
+
+/// A segment, ready to be stored.
+#[derive(Debug)]
+pub struct Built {
+    /// Where it will lie.
+    pub place: SegmentPlace,
+    /// Its bytes.
+    pub chunks: Vec<Bytes>,
+    /// What it replaces.
+    pub runs: Vec<Run>,
+}
+
+/// A block that is being filled.
+struct Open {
+    base: i64,
+    bytes_before: u64,
+    end: i64,
+    max_timestamp: i64,
+    plain: bool,
+    bytes: BytesMut,
+}
+
+/// Builds one segment.
+pub struct SegmentBuilder {
+    id: SegmentId,
+    rules: BuildRules,
+    length: u64,
+    chunks: Vec<Bytes>,
+    footer: Footer,
+    runs: Vec<Run>,
+    open: Option<Open>,
+    /// New extents, by the run that they belong to; their segment's length is not known yet.
+    extents: Vec<(usize, Extent)>,
+}
+
+impl SegmentBuilder {
+    /// Segment `id`, written at `at` (milliseconds since the Unix epoch).
+    pub fn new(id: SegmentId, at: i64, rules: BuildRules) -> Self {
+        let footer = Footer { id, at, blocks: Vec::new() };
+        SegmentBuilder {
+            id,
+            rules,
+            length: 0,
+            chunks: Vec::new(),
+            footer,
+            runs: Vec::new(),
+            open: None,
+            extents: Vec::new(),
+        }
+    }
+
+    /// Bytes so far, without the block that is open.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Begins a run. Offsets from its first old extent's first to its last one's end are covered by its new extents.
+    pub fn begin_run(&mut self, shard: ShardId, partition: PartitionId) {
+        self.end_run();
+        self.runs.push(Run { shard, partition, old: Vec::new(), new: Vec::new() });
+    }
+
+    /// Adds an old extent to the run, and its batches: `bytes` are exactly them.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes. The segment is of no more use then.
+    pub fn extent(&mut self, extent: &Extent, bytes: &Bytes) -> Result<(), String> {
+        let Some(run) = self.runs.last_mut() else { return Err("there is no run".to_owned()) };
+        run.old.push(*extent);
+        let mut base = extent.base;
+        let mut at = 0;
+        while at < bytes.len() {
+            let (header, batch_end) = batch_at(bytes, at)?;
+            let parsed = Header::parse(&header);
+            let offset = if extent.level() > 0 { parsed.base_offset } else { base };
+            let end = offset + i64::from(parsed.last_offset_delta) + 1;
+            if offset < base || end > extent.end() {
+                return Err(format!("offsets {offset} to {end} are not those of {}..{}", base, extent.end()));
+            }
+            let before = extent.bytes_before + at as u64;
+            self.batch(offset, end, before, &header, bytes.slice(at..batch_end));
+            base = end;
+            at = batch_end;
+        }
+        if extent.level() == 0 && base != extent.end() {
+            return Err(format!("records are missing: {base} to {}", extent.end()));
+        }
+        Ok(())
+    }
+
+    /// Adds a batch that stands at `offset` and takes offsets up to `end`.
+    pub fn batch(
+        &mut self,
+        offset: i64,
+        end: i64,
+        bytes_before: u64,
+        header: &[u8; HEADER_LEN],
+        batch: Bytes,
+    ) {
+        if self.open.as_ref().is_some_and(|open| open.bytes.len() + batch.len() > self.rules.block_bytes) {
+            self.seal(None);
+        }
+        let from = self.next_base();
+        let parsed = Header::parse(header);
+        let open = self.open.get_or_insert_with(|| Open {
+            base: from.unwrap_or(offset),
+            bytes_before,
+            end,
+            max_timestamp: parsed.max_timestamp,
+            plain: true,
+            bytes: BytesMut::with_capacity(batch.len()),
+        });
+        open.end = end;
+        open.max_timestamp = open.max_timestamp.max(parsed.max_timestamp);
+        open.plain &= parsed.attributes.compression() == Ok(Compression::None);
+        open.bytes.extend_from_slice(&patched_prefix(header, offset, LEADER_EPOCH));
+        open.bytes.extend_from_slice(&batch[16..]);
+    }
+
+    /// Where the next block of the run begins to cover offsets.
+    fn next_base(&self) -> Option<i64> {
+        let run = self.runs.len().checked_sub(1)?;
+        match self.extents.last() {
+            Some((of, last)) if *of == run => Some(last.end()),
+            _ => self.runs.last()?.old.first().map(|extent| extent.base),
+        }
+    }
+
+    fn end_run(&mut self) {
+        let end = self.runs.last().and_then(|run| run.old.last()).map(Extent::end);
+        self.seal(end);
+    }
+
+    /// Ends the block. With `end` it covers all offsets up to there.
+    fn seal(&mut self, end: Option<i64>) {
+        let Some(run) = self.runs.len().checked_sub(1) else { return };
+        let Some(open) = self.open.take() else {
+            // A gap behind the last block belongs to it.
+            if let (Some(end), Some((of, last))) = (end, self.extents.last_mut())
+                && *of == run
+            {
+                last.records = last.records.max((end - last.base) as u64);
+            }
+            return;
+        };
+        let Open { base, bytes_before, end: last, max_timestamp, plain, bytes } = open;
+        let raw = bytes.freeze();
+        let encoded = self.rules.compression.filter(|_| plain).and_then(|level| encoded(&raw, level));
+        let encoding = match &encoded {
+            None => Encoding::Plain,
+            Some(_) => Encoding::Zstd { raw_length: raw.len() as u32 },
+        };
+        let length = raw.len() as u32;
+        let stored = encoded.unwrap_or(raw);
+        let place = BlockPlace { start: self.length, length: stored.len() as u32, encoding };
+        let partition = self.runs[run].partition;
+        let checksum = crc32c::crc32c(&stored);
+        self.footer.blocks.push(FooterBlock { partition, place, checksum });
+        self.length += stored.len() as u64;
+        self.chunks.push(stored);
+        let segment = SegmentPlace { id: self.id, inline: false, length: 0 };
+        let place = ExtentPlace::Stored { segment, block: place, start: 0, level: self.rules.level };
+        let records = (end.unwrap_or(last).max(last) - base) as u64;
+        self.extents.push((run, Extent { base, records, bytes_before, place, length, max_timestamp }));
+    }
+
+    /// The segment; `None` if there is nothing in it.
+    pub fn finish(mut self) -> Option<Built> {
+        self.end_run();
+        if self.runs.is_empty() {
+            return None;
+        }
+        let footer = Bytes::from(self.footer.encode());
+        let place = SegmentPlace { id: self.id, inline: false, length: self.length + footer.len() as u64 };
+        self.chunks.push(footer);
+        for (run, mut extent) in self.extents {
+            if let ExtentPlace::Stored { segment, .. } = &mut extent.place {
+                *segment = place;
+            }
+            self.runs[run].new.push(extent);
+        }
+        Some(Built { place, chunks: self.chunks, runs: self.runs })
+    }
+}
+
+/// The header of the batch at `at`, and where the batch ends; its CRC matches.
+fn batch_at(bytes: &Bytes, at: usize) -> Result<([u8; HEADER_LEN], usize), String> {
+    let broken = |what: &str| format!("{what} at byte {at}");
+    let header = bytes.get(at..at + HEADER_LEN).ok_or_else(|| broken("a batch's header is cut off"))?;
+    let header: [u8; HEADER_LEN] = header.try_into().map_err(|_| broken("a batch's header is cut off"))?;
+    let parsed = Header::parse(&header);
+    let length = parsed.total_len().unwrap_or(usize::MAX);
+    let end = at.checked_add(length).filter(|end| *end <= bytes.len());
+    let end = end.ok_or_else(|| broken("a batch is cut off"))?;
+    if parsed.last_offset_delta < 0 || parsed.magic != MAGIC || length < HEADER_LEN {
+        return Err(broken("a batch's header is not one"));
+    }
+    // What the CRC covers begins behind it.
+    if crc32c::crc32c(&bytes[at + 21..end]) != parsed.crc {
+        return Err(broken("a batch's CRC does not match"));
+    }
+    Ok((header, end))
+}
+
+/// The block in one zstd frame, if a sample says that this pays.
+fn encoded(raw: &Bytes, level: i32) -> Option<Bytes> {
+    if raw.len() < LEAST_BYTES {
+        return None;
+    }
+    let sample = &raw[..raw.len().min(SAMPLE_BYTES)];
+    let trial = zstd::bulk::compress(sample, level).ok()?;
+    if trial.len() * 10 > sample.len() * 7 {
+        return None;
+    }
+    zstd::bulk::compress(raw, level).ok().filter(|frame| frame.len() < raw.len()).map(Bytes::from)
+}
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

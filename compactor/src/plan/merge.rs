@@ -1,0 +1,167 @@
+//! Which extents are merged.
+//!
+//! ```text
+//! flushed ──▶ level 1 ──▶ level 2         what was flushed is merged once it is enough, or has waited long enough
+//!                           │  ▲          `fan_in` segments of level 1 make segments of level 2, which stay
+//!                           └──┘          small ones of level 2, of which quiet times leave some, are merged among themselves
+//! ```
+//!
+//! So a byte is written three times: at its flush, and once for each level. A merge takes extents of all shards that the compactor holds
+//! at once: each segment that was flushed is then read once, whatever lies in it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use siltstone_log::{Extent, PartitionId, SegmentId, ShardId};
+
+use crate::settings::MergeRules;
+use crate::view::{Class, TOP_LEVEL, Views, class};
+
+/// Extents that one merge takes, at most: what is beyond waits for the next.
+const MOST_EXTENTS: usize = 200_000;
+
+/// An extent to be merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The shard.
+    pub shard: ShardId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Follows that of the extent before it if nothing lies between them.
+    pub ordinal: u32,
+    /// What it is.
+    pub extent: Extent,
+}
+
+/// Why a merge is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    what: &'static str,
+    bytes: u64,
+    segments: usize,
+    reason: String,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Why { what, bytes, segments, reason } = self;
+        write!(f, "{what}: {bytes} bytes in {segments} segments, {reason}")
+    }
+}
+
+/// A merge: each batch of inputs becomes one segment, and can be done on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merge {
+    /// The level of what it makes.
+    pub level: u8,
+    /// Ordered by shard, partition and offset, cut where a segment is full.
+    pub batches: Vec<Vec<Input>>,
+    /// Why it is due.
+    pub why: Why,
+}
+
+/// How much there is of one class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Stored bytes.
+    pub bytes: u64,
+    /// Stored bytes of inline segments among them.
+    pub inline_bytes: u64,
+    /// The segments in which they lie.
+    pub segments: BTreeSet<SegmentId>,
+    /// How many extents, ends of transactions among them.
+    pub extents: usize,
+}
+
+/// How much there is of a class.
+pub fn backlog(views: &Views, wanted: Class, rules: &MergeRules) -> Backlog {
+    let mut sum = Backlog::default();
+    for input in inputs(views, wanted, rules) {
+        let extent = &input.extent;
+        sum.extents += 1;
+        sum.bytes += extent.stored_bytes();
+        if let Some(segment) = extent.segment() {
+            sum.segments.insert(segment.id);
+            if segment.inline {
+                sum.inline_bytes += extent.stored_bytes();
+            }
+        }
+    }
+    sum
+}
+
+fn inputs(views: &Views, wanted: Class, rules: &MergeRules) -> impl Iterator<Item = Input> {
+    let partitions = views.iter().flat_map(|(shard, view)| {
+        view.partitions.iter().map(move |(partition, view)| (*shard, *partition, view))
+    });
+    partitions.flat_map(move |(shard, partition, view)| {
+        let some = view.candidates.iter().filter(move |some| class(&some.extent, rules) == wanted);
+        some.map(move |some| Input { shard, partition, ordinal: some.ordinal, extent: some.extent })
+    })
+}
+
+/// The merge that is due, if one is. `waited`: how long the oldest of what was flushed has been waiting.
+pub fn plan(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge> {
+    flushed(views, waited, rules)
+        .or_else(|| several(views, Class::Merged, "merged once", rules))
+        .or_else(|| several(views, Class::Small, "merged to small segments", rules))
+}
+
+fn flushed(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge> {
+    let found = backlog(views, Class::Flushed, rules);
+    let reason = if found.bytes >= rules.target_bytes {
+        "enough for a segment".to_owned()
+    } else if found.inline_bytes >= rules.inline_bytes {
+        format!("{} bytes of it in the metadata store", found.inline_bytes)
+    } else if found.segments.len() >= rules.flushed_segments {
+        "too many of them".to_owned()
+    } else if found.extents > 0 && waited >= rules.wait {
+        format!("waiting for {} s", waited.as_secs())
+    } else {
+        return None;
+    };
+    // What fills many segments needn't be merged a second time.
+    let level = if found.bytes >= rules.target_bytes * rules.fan_in as u64 { TOP_LEVEL } else { 1 };
+    Some(merge(views, Class::Flushed, level, &found, "flushed", reason, rules))
+}
+
+fn several(views: &Views, wanted: Class, what: &'static str, rules: &MergeRules) -> Option<Merge> {
+    let found = backlog(views, wanted, rules);
+    let due = found.segments.len() >= rules.fan_in;
+    let reason = "enough of them".to_owned();
+    due.then(|| merge(views, wanted, TOP_LEVEL, &found, what, reason, rules))
+}
+
+fn merge(
+    views: &Views,
+    wanted: Class,
+    level: u8,
+    found: &Backlog,
+    what: &'static str,
+    reason: String,
+    rules: &MergeRules,
+) -> Merge {
+    let mut batches = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for input in inputs(views, wanted, rules).take(MOST_EXTENTS) {
+        bytes += input.extent.stored_bytes();
+        batch.push(input);
+        if bytes >= rules.target_bytes {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+    }
+    // A small rest would be a small segment: it goes with the one before.
+    match batches.last_mut() {
+        Some(last) if bytes < rules.target_bytes / 4 => last.append(&mut batch),
+        _ if batch.is_empty() => {}
+        _ => batches.push(batch),
+    }
+    let why = Why { what, bytes: found.bytes, segments: found.segments.len(), reason };
+    Merge { level, batches, why }
+}
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

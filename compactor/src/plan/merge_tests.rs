@@ -1,0 +1,82 @@
+//! When what is merged, by examples.
+
+use siltstone_log::{BlockPlace, Encoding, ExtentPlace, RegistrationId, SegmentPlace, TopicId};
+
+use super::*;
+use crate::view::{PartitionView, ShardView};
+
+fn rules() -> MergeRules {
+    MergeRules {
+        target_bytes: 1000,
+        fan_in: 3,
+        inline_bytes: 300,
+        flushed_segments: 50,
+        ..Default::default()
+    }
+}
+
+fn extent(base: i64, segment: u64, length: u32, level: u8, segment_length: u64) -> Extent {
+    let id = SegmentId { registration: RegistrationId(1), number: segment };
+    let block = BlockPlace { start: 0, length, encoding: Encoding::Plain };
+    let segment = SegmentPlace { id, inline: false, length: segment_length };
+    let place = ExtentPlace::Stored { segment, block, start: 0, level };
+    Extent { base, records: 10, bytes_before: 0, place, length, max_timestamp: 0 }
+}
+
+/// One view a partition, shard by shard in turn.
+fn views(partitions: Vec<Vec<Extent>>) -> Views {
+    let mut views = Views::new();
+    for (n, extents) in partitions.into_iter().enumerate() {
+        let mut view = PartitionView::default();
+        for (ordinal, extent) in extents.iter().enumerate() {
+            view.add(ordinal as u32, extent, &rules());
+        }
+        let shard: &mut ShardView = views.entry(ShardId(n as u16 % 2)).or_default();
+        shard.partitions.insert(PartitionId { topic: TopicId(n as u128), index: 0 }, view);
+    }
+    views
+}
+
+fn flushed(base: i64, length: u32) -> Extent {
+    extent(base, base as u64, length, 0, 1 << 20)
+}
+
+#[test]
+fn what_was_flushed_waits_until_it_is_enough_or_old() {
+    let few = views(vec![vec![flushed(0, 400), flushed(10, 400)], vec![flushed(0, 100)]]);
+    assert_eq!(plan(&few, Duration::from_secs(1), &rules()), None);
+    let old = plan(&few, Duration::from_secs(300), &rules()).unwrap();
+    assert_eq!((old.level, old.batches.len(), old.batches[0].len()), (1, 1, 3));
+    assert_eq!(old.why.to_string(), "flushed: 900 bytes in 2 segments, waiting for 300 s");
+    let enough = views(vec![vec![flushed(0, 400), flushed(10, 400)], vec![flushed(0, 200)]]);
+    assert!(plan(&enough, Duration::ZERO, &rules()).is_some());
+    assert_eq!(plan(&Views::new(), Duration::from_secs(300), &rules()), None);
+}
+
+#[test]
+fn a_merge_is_cut_into_segments_in_the_order_of_shards_and_partitions() {
+    let many = |n: u32| (0..n).map(|k| flushed(i64::from(k) * 10, 300)).collect::<Vec<_>>();
+    let all = views(vec![many(5), many(3), vec![flushed(0, 100)]]);
+    let merge = plan(&all, Duration::ZERO, &rules()).unwrap();
+    assert_eq!(merge.level, 1);
+    let order: Vec<_> =
+        merge.batches.iter().flatten().map(|i| (i.shard, i.partition, i.extent.base)).collect();
+    assert!(order.is_sorted() && order.len() == 9);
+    assert_eq!(merge.batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 5], "a small rest joins");
+    // A backlog that fills many segments is not merged twice.
+    let backlog = views(vec![many(20)]);
+    assert_eq!(plan(&backlog, Duration::ZERO, &rules()).unwrap().level, TOP_LEVEL);
+}
+
+#[test]
+fn levels_go_up_when_there_are_enough_segments() {
+    let level1 = |n: u64| (0..n).map(|k| extent(k as i64 * 10, k, 100, 1, 1000)).collect::<Vec<_>>();
+    assert_eq!(plan(&views(vec![level1(2)]), Duration::from_secs(999), &rules()), None);
+    let merge = plan(&views(vec![level1(3)]), Duration::ZERO, &rules()).unwrap();
+    assert_eq!((merge.level, merge.batches[0].len()), (TOP_LEVEL, 3));
+    let small = |n: u64| (0..n).map(|k| extent(k as i64 * 10, k, 100, 2, 200)).collect::<Vec<_>>();
+    assert_eq!(plan(&views(vec![small(2)]), Duration::ZERO, &rules()), None);
+    assert_eq!(plan(&views(vec![small(3)]), Duration::ZERO, &rules()).unwrap().level, TOP_LEVEL);
+    let settled = (0..9).map(|k| extent(k as i64 * 10, k, 100, 2, 1000)).collect::<Vec<_>>();
+    assert_eq!(plan(&views(vec![settled]), Duration::from_secs(999), &rules()), None);
+}

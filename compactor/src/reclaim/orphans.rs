@@ -1,0 +1,100 @@
+//! Objects that a writer has stored and never published: found under the names of registrations that have ended, since none of their
+//! transactions can land any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use siltstone_log::{RegistrationId, SegmentId};
+use siltstone_metadata::keys::{ended_registration, segment_row, segment_trash};
+use siltstone_metadata::lease::Held;
+use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit};
+use tokio::time::Instant;
+
+use super::ReclaimError;
+use crate::context::Context;
+use crate::telemetry;
+
+/// Registrations that one pass looks through.
+const AT_ONCE: usize = 100;
+/// How long one listing, or one deletion, is tried.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Looks through what ended registrations have left over: once when they have ended, and once more after the time of grace, for uploads that were still
+/// under way. Returns how many objects were deleted.
+pub(super) async fn look(
+    cx: &Context,
+    held: &Held,
+    ended: &mut BTreeMap<RegistrationId, Instant>,
+) -> Result<u64, ReclaimError> {
+    let snapshot = cx.store.snapshot().await?;
+    let limit = RangeLimit { entries: 10 * AT_ONCE, ..RangeLimit::default() };
+    let page = snapshot.range(&ended_registration::all(), limit).await?;
+    drop(snapshot);
+    let all: BTreeSet<_> =
+        page.entries.iter().filter_map(|(key, _)| ended_registration::parse(key)).collect();
+    ended.retain(|id, _| all.contains(id));
+    let due = |id: &RegistrationId| ended.get(id).is_none_or(|at| at.elapsed() >= cx.settings.grace);
+    let due: Vec<_> = all.iter().copied().filter(due).take(AT_ONCE).collect();
+    let mut deleted = 0;
+    for id in due {
+        deleted += delete(cx, id).await?;
+        if ended.remove(&id).is_none() {
+            ended.insert(id, Instant::now());
+            continue;
+        }
+        let snapshot = cx.store.snapshot().await?;
+        let (read_version, reads) = (Some(snapshot.version()), held.reads());
+        let mutations = vec![Mutation::Clear { key: ended_registration::key(id) }];
+        cx.store.commit(Commit { read_version, reads, mutations, ..Commit::default() }).await?;
+    }
+    Ok(deleted)
+}
+
+/// The segment that an object's name says it is.
+fn parse(name: &str, registration: RegistrationId) -> Option<SegmentId> {
+    let number = name.rsplit('/').next()?;
+    let id = SegmentId { registration, number: u64::from_str_radix(number, 16).ok()? };
+    (id.object_name() == name).then_some(id)
+}
+
+async fn delete(cx: &Context, registration: RegistrationId) -> Result<u64, ReclaimError> {
+    let mut pages = cx.objects.list(&registration.object_prefix(), Instant::now() + PATIENCE);
+    let mut deleted = 0;
+    while let Some(page) = pages.try_next().await? {
+        let listed: Vec<SegmentId> =
+            page.iter().filter_map(|object| parse(&object.name, registration)).collect();
+        // Behind the listing: whatever was published is in a row by now, or in the trash.
+        let known = known(cx, registration).await?;
+        let left: Vec<String> =
+            listed.iter().filter(|id| !known.contains(id)).map(SegmentId::object_name).collect();
+        if left.is_empty() {
+            continue;
+        }
+        deleted += left.len() as u64;
+        telemetry::reclaimed("orphans", left.len() as u64);
+        cx.limiter.request(0).await;
+        cx.objects.delete(left, Instant::now() + PATIENCE).await?;
+    }
+    Ok(deleted)
+}
+
+/// Segments of a registration that have a row or are trash.
+async fn known(cx: &Context, registration: RegistrationId) -> Result<BTreeSet<SegmentId>, ReclaimError> {
+    let mut known = BTreeSet::new();
+    for mut range in [segment_row::of(registration), segment_trash::all()] {
+        loop {
+            let snapshot = cx.store.snapshot().await?;
+            let page = snapshot.range(&range, RangeLimit::default()).await?;
+            for (key, _) in &page.entries {
+                let trash = segment_trash::parse(key).map(|(_, id)| id);
+                known.extend(segment_row::parse(key).or(trash));
+            }
+            match page.entries.last() {
+                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
+                _ => break,
+            }
+        }
+    }
+    Ok(known)
+}
