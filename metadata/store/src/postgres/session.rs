@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Connection, Row, Statement};
@@ -69,7 +70,10 @@ impl Trouble {
 
 impl Connector {
     pub(super) fn new(address: Address, options: Options) -> Result<Self, String> {
-        let tls = Tls::new(address.roots.as_deref())?;
+        let tls = match address.config.get_ssl_mode() {
+            SslMode::Disable => Tls::off(),
+            _ => Tls::new(address.roots.as_deref())?,
+        };
         Ok(Connector { address, tls, options: Arc::new(options) })
     }
 

@@ -14,11 +14,16 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
 
-/// Makes encrypted connections.
+/// Makes encrypted connections; or none, if it is off.
 #[derive(Clone)]
-pub(super) struct Tls(Arc<ClientConfig>);
+pub(super) struct Tls(Option<Arc<ClientConfig>>);
 
 impl Tls {
+    /// For connections that are not to be encrypted: needs no certificates.
+    pub(super) fn off() -> Self {
+        Tls(None)
+    }
+
     /// With certificates from `roots`, or else those that the system trusts.
     pub(super) fn new(roots: Option<&Path>) -> Result<Self, String> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -32,7 +37,7 @@ impl Tls {
                 verified.with_no_client_auth()
             }
         };
-        Ok(Tls(Arc::new(config)))
+        Ok(Tls(Some(Arc::new(config))))
     }
 }
 
@@ -53,15 +58,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, name: &str) -> io::Result<Named> {
-        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        Ok(Named { config: self.0.clone(), name })
+        // Asked for also where nothing will be encrypted: so nothing is judged yet.
+        Ok(Named { config: self.0.clone(), name: name.to_owned() })
     }
 }
 
 /// A connection to be made to a server of this name.
 pub(super) struct Named {
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    config: Option<Arc<ClientConfig>>,
+    name: String,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Named {
@@ -71,7 +76,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Named
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
-            let stream = tokio_rustls::TlsConnector::from(self.config).connect(self.name, stream).await?;
+            let config = self.config.ok_or_else(|| io::Error::other("encryption is off"))?;
+            let name = ServerName::try_from(self.name).map_err(io::Error::other)?;
+            let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await?;
             Ok(Encrypted(Box::new(stream)))
         })
     }
