@@ -329,6 +329,48 @@ async fn a_store_of_a_newer_program_is_left_alone() {
     assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })), "{refused:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_encrypted_to_whom_the_certificate_names() {
+    let server = server_or_skip!(Server::start());
+    let (url, authority) = (server.database().await, server.encrypt().await);
+    let authority = authority.display();
+    let end = Instant::now() + DEADLINE;
+    let opened = loop {
+        let address = Address::parse(&format!("{url}?sslmode=verify-full&sslrootcert={authority}"))
+            .expect("an address");
+        match PostgresStore::open(address, Options::default()).await {
+            Ok(opened) => break opened,
+            // The server takes its new settings up a moment later.
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+    };
+    opened.commit(Commit::blind().set("k", "x")).await.expect("a commit");
+    assert!(
+        number(&url, "SELECT count(*) FROM pg_stat_ssl WHERE ssl").await > 0,
+        "connections are encrypted"
+    );
+    // The system does not know that authority, and the certificate does not name that host.
+    let unknown = format!("{url}?sslmode=verify-full");
+    let other_name =
+        format!("{url}?sslmode=verify-full&sslrootcert={authority}").replace("127.0.0.1", "localhost");
+    for wrong in [unknown, other_name] {
+        let refused =
+            PostgresStore::open(Address::parse(&wrong).expect("an address"), Options::default()).await;
+        assert!(matches!(refused, Err(OpenError::Unreachable { .. })), "{wrong}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_local_socket_will_do() {
+    let server = server_or_skip!(Server::start());
+    let url = server.database().await;
+    let (_, rest) = url.rsplit_once(':').expect("a port");
+    let (port, database) = rest.split_once('/').expect("a database");
+    let directory = server.directory().display().to_string().replace('/', "%2F");
+    let store = open(&format!("postgres://siltstone@{directory}:{port}/{database}")).await;
+    store.commit(Commit::blind().set("k", "x")).await.expect("a commit");
+}
+
 /// Keys that are longer than PostgreSQL's indexes take sort among the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_keys_are_keys_like_others() {

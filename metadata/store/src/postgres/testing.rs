@@ -34,6 +34,19 @@ cat >/dev/null
 rm -rf "$dir"
 "#;
 
+/// Makes an authority, and a certificate of it for 127.0.0.1.
+const CERTIFICATES: &str = r#"
+set -e
+cd "$1"
+key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+openssl req -x509 $key -days 2 -subj /CN=test-authority -keyout authority.key -out authority.pem
+openssl req $key -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+echo "subjectAltName=IP:127.0.0.1" >names
+openssl x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names -out server.pem
+chmod 600 server.key
+chmod 755 .
+"#;
+
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A server.
@@ -121,6 +134,32 @@ impl Server {
     /// If the server refuses.
     pub async fn run(&self, statement: &str) {
         run(&self.url("postgres"), statement).await;
+    }
+
+    /// From now on the server takes encrypted connections, too. Returns a file with the authority that its certificate is of.
+    ///
+    /// # Panics
+    /// If it was not started here, or `openssl` is missing.
+    pub async fn encrypt(&self) -> PathBuf {
+        let own = self.own.as_ref().expect("a server that was started here");
+        let mut shell = Command::new("sh");
+        as_user(&mut shell, own.user);
+        let made = shell.args(["-c", CERTIFICATES, "sh"]).arg(&own.directory).output().expect("a shell");
+        assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+        for (name, file) in [("ssl_cert_file", "server.pem"), ("ssl_key_file", "server.key")] {
+            self.run(&format!("ALTER SYSTEM SET {name} = '{}'", own.directory.join(file).display())).await;
+        }
+        self.run("ALTER SYSTEM SET ssl = on").await;
+        self.run("SELECT pg_reload_conf()").await;
+        own.directory.join("authority.pem")
+    }
+
+    /// The server's socket directory.
+    ///
+    /// # Panics
+    /// If it was not started here.
+    pub fn directory(&self) -> &Path {
+        &self.own.as_ref().expect("a server that was started here").directory
     }
 
     /// Kills the server's processes as a crash does, and starts it again.
