@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, consume, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a server: everything in one process, on a local directory and an object store.
     Standalone(ServerArgs),
+    /// Run a process that only works in the background: merge, retention, compaction, reclaim. Or show what it would do.
+    Compactor(compactor::CompactorArgs),
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),

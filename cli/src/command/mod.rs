@@ -1,6 +1,7 @@
 //! One module for each command: its arguments, and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod compactor;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod group;

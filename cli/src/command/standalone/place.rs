@@ -18,7 +18,7 @@ pub(crate) const METADATA: &str = "metadata.redb";
 const CHECK: Duration = Duration::from_secs(20);
 
 /// Opens the metadata in the data directory, which is made if it is not there.
-pub(super) fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+pub(in crate::command) fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     let data = Path::new(&settings.data);
     std::fs::create_dir_all(data)
         .map_err(|error| Failure::new(format!("the directory {} can't be made: {error}", data.display())))?;
@@ -33,7 +33,7 @@ pub(super) fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Opens the object store, and asks it for a sign of life if it is across a network.
-pub(super) async fn objects(settings: &Settings) -> Result<Objects, Failure> {
+pub(in crate::command) async fn objects(settings: &Settings) -> Result<Objects, Failure> {
     let options = settings.objects();
     let objects = Objects::open(&settings.store_url, &options, &Environment::of_process(), rand::random());
     let objects = objects.map_err(|error| Failure::new(error.to_string()))?;
