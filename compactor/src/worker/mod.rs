@@ -4,6 +4,7 @@
 
 mod jobs;
 mod leases;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,9 @@ use crate::context::Context;
 use crate::reclaim::Reclaimer;
 use crate::settings::CompactorSettings;
 use crate::view::Views;
+pub(crate) use jobs::config;
 use leases::Leases;
+pub use progress::Progress;
 
 /// Between two tries to begin.
 const RETRY: Duration = Duration::from_secs(1);
@@ -93,6 +96,11 @@ impl Compactor {
 
     /// Works until `stop`, then lets others have its leases at once.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        self.run_watched(stop, &Progress::default()).await;
+    }
+
+    /// As [`Compactor::run_until`], and tells how it goes.
+    pub async fn run_watched(self, stop: impl Future<Output = ()>, progress: &Progress) {
         tokio::pin!(stop);
         loop {
             let mut worker = tokio::select! {
@@ -102,8 +110,12 @@ impl Compactor {
                     Ok(worker) => worker,
                     Err(error) => {
                         tracing::warn!(%error, "the compactor can't begin");
-                        tokio::time::sleep(RETRY).await;
-                        continue;
+                        progress.failed(error.to_string());
+                        tokio::select! {
+                            biased;
+                            () = &mut stop => return,
+                            () = tokio::time::sleep(RETRY) => continue,
+                        }
                     }
                 },
             };
@@ -113,7 +125,7 @@ impl Compactor {
                     worker.end().await;
                     return;
                 }
-                () = worker.work() => worker.last_word().await,
+                () = worker.work_watched(progress) => worker.last_word().await,
             }
         }
     }
@@ -170,14 +182,21 @@ impl Worker {
 
     /// Makes passes until the registration is over.
     pub async fn work(&mut self) {
+        self.work_watched(&Progress::default()).await;
+    }
+
+    async fn work_watched(&mut self, progress: &Progress) {
         loop {
             match self.pass().await {
-                Ok(()) => {}
+                Ok(()) => progress.passed(),
                 Err(PassError::Ended) => {
                     tracing::warn!("the compactor's registration is over: a new one begins");
                     return;
                 }
-                Err(error) => tracing::debug!(%error, "a pass of the compactor was not completed"),
+                Err(error) => {
+                    progress.failed(error.to_string());
+                    tracing::debug!(%error, "a pass of the compactor was not completed");
+                }
             }
             tokio::time::sleep(self.cx.settings.interval).await;
         }
