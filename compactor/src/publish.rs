@@ -31,7 +31,7 @@ use crate::splice::{Spliced, splice};
 /// A transaction is sent once it has so many bytes.
 const COMMIT_BYTES: usize = 600_000;
 /// Tries of one transaction before its work is left for a later pass.
-const TRIES: usize = 20;
+pub(crate) const TRIES: usize = 20;
 
 /// Why extents could not be published. Planning anew is always right.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,7 +77,7 @@ impl Draft {
         self.mutations.push(Mutation::Set { key, value: value.into() });
     }
 
-    fn commit(self, shard: ShardId, snapshot: &dyn Snapshot) -> Commit {
+    pub(crate) fn commit(self, shard: ShardId, snapshot: &dyn Snapshot) -> Commit {
         let Draft { reads, mut mutations, uses, .. } = self;
         let changed = uses.into_iter().filter(|(_, delta)| *delta != 0);
         mutations.extend(changed.map(|(segment, delta)| segment_use::add(shard, segment, delta)));
@@ -213,7 +213,7 @@ impl Context {
 }
 
 /// Waits a little before the next try.
-async fn pause(attempt: usize) {
+pub(crate) async fn pause(attempt: usize) {
     if attempt > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(1 << attempt.min(9))).await;
     }

@@ -100,6 +100,13 @@ impl SegmentBuilder {
         self.runs.push(Run { shard, partition, old: Vec::new(), new: Vec::new() });
     }
 
+    /// Says what the run replaces, whatever batches are added: some of theirs may be left out, or be others. Only before the first one.
+    pub fn replaces(&mut self, old: &[Extent]) {
+        if let Some(run) = self.runs.last_mut() {
+            run.old.extend_from_slice(old);
+        }
+    }
+
     /// Adds an old extent to the run, and its batches: `bytes` are exactly them.
     ///
     /// # Errors

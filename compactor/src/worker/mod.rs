@@ -2,6 +2,7 @@
 //!
 //! Any number of them may run. Each holds its share of the shards, by leases that it gives up when there are more workers than before.
 
+mod compact;
 mod jobs;
 mod leases;
 mod progress;
@@ -78,6 +79,8 @@ pub struct Worker {
     waiting: Option<Instant>,
     /// Partitions that can't be merged, and until when they are left alone.
     damaged: BTreeMap<PartitionId, Instant>,
+    /// What was found at the last look whether partitions are to be compacted.
+    looked: BTreeMap<PartitionId, compact::Looked>,
     reclaimer: Reclaimer,
     tasks: JoinSet<()>,
 }
@@ -170,6 +173,7 @@ impl Worker {
             views: Views::new(),
             waiting: None,
             damaged: BTreeMap::new(),
+            looked: BTreeMap::new(),
             reclaimer: Reclaimer::default(),
             tasks,
         })
@@ -241,6 +245,7 @@ impl Worker {
         self.release().await;
         self.retain(&catalog).await;
         self.merge().await;
+        self.compact(&catalog).await;
         self.leases.beat().await?;
         self.reclaim().await;
         Ok(())
