@@ -16,6 +16,7 @@ use siltstone_log::{
     ChunkRow, Extent, FormatError, PartitionRow, SegmentId, SegmentPlace, SegmentRow, ShardId, ShardSet,
     decode_extents, encode_extents,
 };
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::checkpoint::uses;
 use siltstone_metadata::keys::{
     cluster, extent_chunk, partition_row, parts, registration, segment_row, segment_use, shard_counted,
@@ -199,6 +200,9 @@ impl Context {
         draft.reads.push(KeyRange::key(counted));
         if let Some(segment) = segment {
             let key = segment_row::key(segment);
+            if bugs::on(Bug::PublishUnguarded) {
+                return Ok(draft);
+            }
             if snapshot.get(&key).await?.is_none() {
                 return Err(PublishError::Ended);
             }
@@ -237,10 +241,14 @@ pub async fn replace(draft: &mut Draft, snapshot: &dyn Snapshot, run: &Run) -> R
         Spliced::Gone => return Ok(false),
         Spliced::Replaced { chunks, removed, added } => (chunks, removed, added),
     };
-    draft.reads.push(parts::range(&prefix));
-    draft.reads.push(range.clone());
+    if !bugs::on(Bug::PublishUnread) {
+        draft.reads.push(parts::range(&prefix));
+        draft.reads.push(range.clone());
+    }
     draft.count(&removed, u64::MAX);
-    draft.count(&added, 1);
+    if !bugs::on(Bug::UsesUncounted) {
+        draft.count(&added, 1);
+    }
     draft.mutations.push(Mutation::ClearRange { range: range.clone() });
     for chunk in &chunks {
         draft.set(extent_chunk::key(shard, partition, chunk[0].base), encode_extents(chunk));

@@ -1,6 +1,8 @@
 //! One module for each command: its arguments, and what it does.
 
+pub(crate) mod agent;
 pub(crate) mod bench;
+pub(crate) mod compactor;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod group;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Worker;
 use crate::merge::MergeError;
 use crate::plan::merge::{self, Merge};
+use crate::plan::release::{self, Trimmed};
 use crate::publish::PublishError;
 use crate::retain::Trims;
 use crate::scan;
@@ -52,15 +53,8 @@ impl Worker {
 
     /// Gives up what nobody may read.
     pub(super) async fn release(&mut self) {
-        let mut due = Vec::new();
-        for (shard, view) in &self.views {
-            let trimmed = view
-                .partitions
-                .iter()
-                .filter(|(_, view)| view.first.is_some_and(|first| first.end() <= view.log_start));
-            due.extend(trimmed.map(|(partition, view)| (*shard, *partition, view.log_start)));
-        }
-        for (shard, partition, log_start) in due {
+        for due in release::trimmed(&self.views) {
+            let Trimmed { shard, partition, log_start } = due;
             let Some(held) = self.leases.held().get(&shard).copied() else { continue };
             match self.cx.release_trimmed(&held, shard, partition, log_start).await {
                 Ok(_) => self.published(shard, partition),

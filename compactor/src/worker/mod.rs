@@ -5,6 +5,7 @@
 mod compact;
 mod jobs;
 mod leases;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use crate::context::Context;
 use crate::reclaim::Reclaimer;
 use crate::settings::CompactorSettings;
 use crate::view::Views;
+pub(crate) use jobs::config;
 use leases::Leases;
+pub use progress::Progress;
 
 /// Between two tries to begin.
 const RETRY: Duration = Duration::from_secs(1);
@@ -96,6 +99,11 @@ impl Compactor {
 
     /// Works until `stop`, then lets others have its leases at once.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        self.run_watched(stop, &Progress::default()).await;
+    }
+
+    /// As [`Compactor::run_until`], and tells how it goes.
+    pub async fn run_watched(self, stop: impl Future<Output = ()>, progress: &Progress) {
         tokio::pin!(stop);
         loop {
             let mut worker = tokio::select! {
@@ -105,8 +113,12 @@ impl Compactor {
                     Ok(worker) => worker,
                     Err(error) => {
                         tracing::warn!(%error, "the compactor can't begin");
-                        tokio::time::sleep(RETRY).await;
-                        continue;
+                        progress.failed(error.to_string());
+                        tokio::select! {
+                            biased;
+                            () = &mut stop => return,
+                            () = tokio::time::sleep(RETRY) => continue,
+                        }
                     }
                 },
             };
@@ -116,7 +128,7 @@ impl Compactor {
                     worker.end().await;
                     return;
                 }
-                () = worker.work() => {}
+                () = worker.work_watched(progress) => worker.last_word().await,
             }
         }
     }
@@ -174,26 +186,42 @@ impl Worker {
 
     /// Makes passes until the registration is over.
     pub async fn work(&mut self) {
+        self.work_watched(&Progress::default()).await;
+    }
+
+    async fn work_watched(&mut self, progress: &Progress) {
         loop {
             match self.pass().await {
-                Ok(()) => {}
+                Ok(()) => progress.passed(),
                 Err(PassError::Ended) => {
                     tracing::warn!("the compactor's registration is over: a new one begins");
                     return;
                 }
-                Err(error) => tracing::debug!(%error, "a pass of the compactor was not completed"),
+                Err(error) => {
+                    progress.failed(error.to_string());
+                    tracing::debug!(%error, "a pass of the compactor was not completed");
+                }
             }
             tokio::time::sleep(self.cx.settings.interval).await;
         }
     }
 
+    /// The registration is over, and nothing of it is under way any more.
+    pub async fn last_word(&mut self) {
+        self.tasks.abort_all();
+        let look = lease::look_again(self.cx.store.as_ref(), self.cx.registration);
+        if tokio::time::timeout(RETRY, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
+    }
+
     /// Ends the registration: leases and shards are free at once.
     pub async fn end(mut self) {
-        self.tasks.abort_all();
         let ended = lease::end(self.cx.store.as_ref(), self.cx.registration, self.cx.shards, None);
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the compactor's registration could not be ended: others will");
         }
+        self.last_word().await;
     }
 
     /// One look at everything, and what is to be done by that.

@@ -112,6 +112,7 @@ async fn one_life(world: &World, index: usize) {
         Ok(mut worker) => {
             world.event(format_args!("compactor {index} starts as {:?}", worker.registration()));
             worker.work().await;
+            worker.last_word().await;
             world.event(format_args!("compactor {index} finds that {:?} is over", worker.registration()));
         }
         Err(error) => {
