@@ -26,9 +26,11 @@ const BEAT: Duration = Duration::from_secs(5);
 const AGAIN_MS: i64 = 60_000;
 
 /// What was found at the last look at a partition: there is no need for another one until something has changed, or the time has come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Looked {
     seen: u64,
+    /// What the topic's configs came to.
+    config: TopicConfig,
     at: Instant,
     until: Option<i64>,
 }
@@ -73,11 +75,14 @@ impl Worker {
     ) -> bool {
         let Some(held) = self.leases.held().get(&shard).copied() else { return true };
         let view = self.views.get(&shard).and_then(|view| view.partitions.get(&partition));
-        let Some(view) = view.filter(|view| self.worth_a_look(partition, view.seen)) else { return true };
+        let Some(view) = view.filter(|view| self.worth_a_look(partition, view.seen, config)) else {
+            return true;
+        };
         let (plan, seen) = (self.cx.compaction(shard, partition, view, config).await, view.seen);
         match plan {
             Ok(Plan::Nothing { until, .. }) => {
-                self.looked.insert(partition, Looked { seen, at: Instant::now(), until });
+                let config = config.clone();
+                self.looked.insert(partition, Looked { seen, config, at: Instant::now(), until });
                 true
             }
             Ok(Plan::Round(plan)) => {
@@ -89,7 +94,8 @@ impl Worker {
                 if result.is_err() {
                     // Others have their turn first.
                     let until = Some(self.cx.ambient.clock.now().saturating_add(AGAIN_MS));
-                    self.looked.insert(partition, Looked { seen, at: Instant::now(), until });
+                    let config = config.clone();
+                    self.looked.insert(partition, Looked { seen, config, at: Instant::now(), until });
                 }
                 self.compacted(shard, partition, row, result)
             }
@@ -100,8 +106,11 @@ impl Worker {
         }
     }
 
-    fn worth_a_look(&self, partition: PartitionId, seen: u64) -> bool {
+    fn worth_a_look(&self, partition: PartitionId, seen: u64, config: &TopicConfig) -> bool {
         let Some(looked) = self.looked.get(&partition) else { return true };
+        if looked.config != *config {
+            return true;
+        }
         // What a merge has just changed is looked at in the next pass.
         let changed = looked.seen != seen && looked.at.elapsed() >= self.cx.settings.compact.look;
         seen != 0 && (changed || looked.until.is_some_and(|until| until <= self.cx.ambient.clock.now()))
