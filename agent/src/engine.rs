@@ -24,6 +24,9 @@ use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
 
+/// How long the last word of an engine's life may take.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Settings of an agent, without those of its listeners.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
@@ -361,5 +364,10 @@ impl Engine {
             Err(_) => tracing::warn!("not all that was buffered could be flushed in time"),
         }
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        // Uploads that were under way may have stored something that nobody will publish.
+        let look = lease::look_again(self.store().as_ref(), self.registration.id);
+        if tokio::time::timeout(LAST_WORD, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, consume, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -31,6 +31,8 @@ pub enum Command {
     Standalone(ServerArgs),
     /// Run an agent: one of several servers on a shared metadata store and a shared object store.
     Agent(ServerArgs),
+    /// Run a process that only works in the background: merge, retention, compaction, reclaim. Or show what it would do.
+    Compactor(compactor::CompactorArgs),
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),

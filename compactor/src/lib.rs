@@ -11,6 +11,7 @@
 
 pub mod compact;
 pub mod context;
+pub mod explain;
 pub mod gather;
 pub mod limit;
 pub mod merge;

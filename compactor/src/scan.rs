@@ -3,6 +3,7 @@
 //! All rows are read at each look, extents only of partitions whose row has changed since. Nothing here rests on one version: what is
 //! planned by a view is checked again by the transaction that does it.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::{Bytes, BytesMut};
@@ -44,13 +45,14 @@ pub async fn shard(
     view: &mut ShardView,
     rules: &MergeRules,
 ) -> Result<(), ScanError> {
-    let mut found = Vec::new();
+    let (mut found, mut present) = (Vec::new(), BTreeSet::new());
     let mut range = partition_row::of_shard(shard);
     let mut open: Option<(PartitionId, BytesMut)> = None;
     loop {
         let page = store.snapshot().await?.range(&range, RangeLimit::default()).await?;
         for (key, value) in &page.entries {
             let Some(partition) = partition_row::parse(key) else { continue };
+            present.insert(partition);
             match &mut open {
                 Some((id, bytes)) if *id == partition => bytes.extend_from_slice(value),
                 _ => {
@@ -67,7 +69,10 @@ pub async fn shard(
         changed(store, shard, view, rules, std::mem::take(&mut found)).await?;
     }
     found.extend(open.map(|(id, bytes)| (id, bytes.freeze())));
-    changed(store, shard, view, rules, found).await
+    changed(store, shard, view, rules, found).await?;
+    // What is deleted is merged no more.
+    view.partitions.retain(|partition, _| present.contains(partition));
+    Ok(())
 }
 
 fn digest(row: &[u8]) -> u64 {

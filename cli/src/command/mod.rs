@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod bench;
+pub(crate) mod compactor;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod group;

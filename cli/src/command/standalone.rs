@@ -7,11 +7,11 @@
 //! It ends with status 0 after SIGTERM or SIGINT, with 1 and a sentence if it can't begin, and with 128 + the signal's number if a second
 //! signal asks for an end at once.
 
-mod ambient;
+pub(super) mod ambient;
 mod greeting;
-mod listeners;
-mod place;
-mod signals;
+pub(super) mod listeners;
+pub(super) mod place;
+pub(super) mod signals;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,16 +52,21 @@ pub(crate) fn run(args: &ServerArgs) -> Outcome {
 /// Runs a server with these settings, until a signal comes.
 pub(super) fn run_with(settings: Settings) -> Outcome {
     logs::for_server(&settings);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers(&settings))
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("siltstone")
-        .enable_all()
-        .build()?;
+    let runtime = runtime(&settings)?;
     let outcome = runtime.block_on(serve(settings));
     // Nothing is left that matters: the store closes with the last handle on it, in `serve`.
     runtime.shutdown_timeout(RESTART);
     outcome
+}
+
+/// The threads of a process that serves.
+pub(super) fn runtime(settings: &Settings) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(settings))
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("siltstone")
+        .enable_all()
+        .build()
 }
 
 fn workers(settings: &Settings) -> usize {

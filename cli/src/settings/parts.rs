@@ -5,7 +5,7 @@ use std::time::Duration;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
-use siltstone_compactor::settings::{CompactorSettings, MergeRules};
+use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
@@ -99,6 +99,7 @@ impl Settings {
             bandwidth: Some(self.compactor_bandwidth.0).filter(|limit| *limit > 0),
             requests: Some(self.compactor_requests).filter(|limit| *limit > 0),
             key_map_bytes: self.key_map.bytes(),
+            compact: CompactRules::default(),
             configs: self.kafka.clone(),
         }
     }

@@ -137,15 +137,14 @@ impl Server {
     }
 
     pub fn start_at(data: &Path, kafka: &str) -> Server {
-        let mut command = command(&[
-            "standalone",
-            "--data",
-            data.to_str().unwrap(),
-            "--kafka",
-            kafka,
-            "--http",
-            "127.0.0.1:0",
-        ]);
+        Server::run(&["standalone", "--kafka", kafka], data)
+    }
+
+    /// A server or a compactor, whose output ends its beginning with three lines to try, or with where objects are.
+    pub fn run(args: &[&str], data: &Path) -> Server {
+        let mut all = args.to_vec();
+        all.extend(["--data", data.to_str().unwrap(), "--http", "127.0.0.1:0"]);
+        let mut command = command(&all);
         let log = data.join("server.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         command.stderr(file);
@@ -155,13 +154,14 @@ impl Server {
             let mut words = line.split_whitespace();
             match (words.next(), words.next()) {
                 (Some("kafka"), Some(at)) => kafka = at.to_owned(),
+                (Some("objects"), Some(_)) if args[0] == "compactor" => break,
                 (Some("http"), Some(at)) => http = at.trim_start_matches("http://").to_owned(),
                 (Some("siltstone"), Some("consume")) => break,
                 _ => {}
             }
         }
         let server = Server { child, kafka, http, log };
-        assert!(!server.kafka.is_empty(), "the server did not start: {}", server.log());
+        assert!(!server.http.is_empty(), "the server did not start: {}", server.log());
         server
     }
 

@@ -108,19 +108,75 @@ pub fn plan(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge
         .or_else(|| several(views, Class::Small, "merged to small segments", rules))
 }
 
+/// What there is of one class, and why it is not merged yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The class, in words.
+    pub what: &'static str,
+    /// How much there is of it.
+    pub backlog: Backlog,
+    /// Why it is due; else what it waits for.
+    pub due: Result<String, String>,
+}
+
+/// How things stand with each class.
+pub fn outlook(views: &Views, waited: Duration, rules: &MergeRules) -> Vec<Outlook> {
+    let classes = [
+        (Class::Flushed, "flushed"),
+        (Class::Merged, "merged once"),
+        (Class::Small, "merged to small segments"),
+    ];
+    let of = |(class, what)| {
+        let backlog = backlog(views, class, rules);
+        let due = match class {
+            Class::Flushed => flushed_reason(&backlog, waited, rules).ok_or_else(|| waits(&backlog, rules)),
+            _ => several_reason(&backlog, rules),
+        };
+        Outlook { what, backlog, due }
+    };
+    classes.map(of).into()
+}
+
+/// What flushed segments wait for.
+fn waits(found: &Backlog, rules: &MergeRules) -> String {
+    if found.extents == 0 {
+        return "there is nothing".to_owned();
+    }
+    let segments = rules.flushed_segments.saturating_sub(found.segments.len());
+    format!(
+        "waits for {} bytes more, {} of them in the metadata store, or {segments} segments more, or until a compactor has known of it for {} s",
+        rules.target_bytes.saturating_sub(found.bytes),
+        rules.inline_bytes.saturating_sub(found.inline_bytes),
+        rules.wait.as_secs()
+    )
+}
+
+fn several_reason(found: &Backlog, rules: &MergeRules) -> Result<String, String> {
+    match rules.fan_in.saturating_sub(found.segments.len()) {
+        0 => Ok("enough of them".to_owned()),
+        _ if found.extents == 0 => Err("there is nothing".to_owned()),
+        more => Err(format!("waits for {more} segments more")),
+    }
+}
+
+/// Why what was flushed is due, if it is.
+fn flushed_reason(found: &Backlog, waited: Duration, rules: &MergeRules) -> Option<String> {
+    if found.bytes >= rules.target_bytes {
+        Some("enough for a segment".to_owned())
+    } else if found.inline_bytes >= rules.inline_bytes {
+        Some(format!("{} bytes of it in the metadata store", found.inline_bytes))
+    } else if found.segments.len() >= rules.flushed_segments {
+        Some("too many of them".to_owned())
+    } else if found.extents > 0 && waited >= rules.wait {
+        Some(format!("waiting for {} s", waited.as_secs()))
+    } else {
+        None
+    }
+}
+
 fn flushed(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge> {
     let found = backlog(views, Class::Flushed, rules);
-    let reason = if found.bytes >= rules.target_bytes {
-        "enough for a segment".to_owned()
-    } else if found.inline_bytes >= rules.inline_bytes {
-        format!("{} bytes of it in the metadata store", found.inline_bytes)
-    } else if found.segments.len() >= rules.flushed_segments {
-        "too many of them".to_owned()
-    } else if found.extents > 0 && waited >= rules.wait {
-        format!("waiting for {} s", waited.as_secs())
-    } else {
-        return None;
-    };
+    let reason = flushed_reason(&found, waited, rules)?;
     // What fills many segments needn't be merged a second time.
     let level = if found.bytes >= rules.target_bytes * rules.fan_in as u64 { TOP_LEVEL } else { 1 };
     Some(merge(views, Class::Flushed, level, &found, "flushed", reason, rules))
@@ -128,9 +184,8 @@ fn flushed(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge>
 
 fn several(views: &Views, wanted: Class, what: &'static str, rules: &MergeRules) -> Option<Merge> {
     let found = backlog(views, wanted, rules);
-    let due = found.segments.len() >= rules.fan_in;
-    let reason = "enough of them".to_owned();
-    due.then(|| merge(views, wanted, TOP_LEVEL, &found, what, reason, rules))
+    let reason = several_reason(&found, rules).ok()?;
+    Some(merge(views, wanted, TOP_LEVEL, &found, what, reason, rules))
 }
 
 fn merge(

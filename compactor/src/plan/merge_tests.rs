@@ -80,3 +80,18 @@ fn levels_go_up_when_there_are_enough_segments() {
     let settled = (0..9).map(|k| extent(k as i64 * 10, k, 100, 2, 1000)).collect::<Vec<_>>();
     assert_eq!(plan(&views(vec![settled]), Duration::from_secs(999), &rules()), None);
 }
+
+#[test]
+fn what_is_not_due_says_what_it_waits_for() {
+    let told = |views: &Views| -> Vec<_> {
+        outlook(views, Duration::ZERO, &rules()).into_iter().map(|one| one.due).collect()
+    };
+    let nothing = || Err("there is nothing".to_owned());
+    assert_eq!(told(&Views::new()), [nothing(), nothing(), nothing()]);
+    let few = told(&views(vec![vec![flushed(0, 400)], vec![extent(0, 7, 100, 1, 1000)]]));
+    let Err(waits) = &few[0] else { panic!("{few:?}") };
+    assert!(waits.starts_with("waits for 600 bytes more, 300 of them in the metadata store, or 49 segments"));
+    assert_eq!(few[1..], [Err("waits for 2 segments more".to_owned()), nothing()]);
+    let enough = told(&views(vec![vec![flushed(0, 400), flushed(10, 600)]]));
+    assert_eq!(enough[0], Ok("enough for a segment".to_owned()));
+}

@@ -11,7 +11,7 @@
 //! No clock tells the age of trash: the worker remembers which version it saw when, on its monotonic clock.
 
 mod orphans;
-mod sweep;
+pub(crate) mod sweep;
 mod trash;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -12,21 +12,13 @@ use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snaps
 
 use super::ReclaimError;
 use crate::context::Context;
+use crate::plan::reclaim::{Fate, ShardState, fate};
 use crate::telemetry;
 
 /// Rows that are looked at together.
 const ROWS: usize = 1000;
 /// Segments that become trash in one transaction.
 const AT_ONCE: usize = 200;
-
-/// A shard, as far as it matters here.
-struct Shard {
-    floor: Position,
-    /// Its log is empty.
-    quiet: bool,
-    /// What it uses is counted: only then does a missing count mean anything.
-    counted: bool,
-}
 
 /// Makes trash of what nobody uses. Returns how many segments.
 pub(super) async fn sweep(cx: &Context, held: &Held) -> Result<u64, ReclaimError> {
@@ -36,7 +28,10 @@ pub(super) async fn sweep(cx: &Context, held: &Held) -> Result<u64, ReclaimError
         let snapshot = cx.store.snapshot().await?;
         let limit = RangeLimit { entries: ROWS, ..RangeLimit::default() };
         let page = snapshot.range(&range, limit).await?;
-        let dead = dead(cx, snapshot.as_ref(), &page.entries).await?;
+        let seen = look(cx.shards, snapshot.as_ref(), &page.entries).await?;
+        stamp(cx, snapshot.as_ref(), &seen).await?;
+        let dead: Vec<SegmentId> =
+            seen.iter().filter(|seen| seen.fate == Fate::Dead).map(|seen| seen.id).collect();
         for some in dead.chunks(AT_ONCE) {
             trashed += condemn(cx, held, some).await?;
         }
@@ -47,12 +42,19 @@ pub(super) async fn sweep(cx: &Context, held: &Held) -> Result<u64, ReclaimError
     }
 }
 
-/// Those of a page of rows that nobody uses, as of the snapshot.
-async fn dead(
-    cx: &Context,
+/// A segment's row, and what is to become of the segment.
+pub(crate) struct Seen {
+    pub(crate) id: SegmentId,
+    pub(crate) row: SegmentRow,
+    pub(crate) fate: Fate,
+}
+
+/// What is to become of the segments of a page of rows, as of the snapshot.
+pub(crate) async fn look(
+    cluster: u16,
     snapshot: &dyn Snapshot,
     page: &[(Bytes, Bytes)],
-) -> Result<Vec<SegmentId>, ReclaimError> {
+) -> Result<Vec<Seen>, ReclaimError> {
     let mut rows = BTreeMap::new();
     for (key, value) in page {
         let Some(id) = segment_row::parse(key) else { continue };
@@ -67,37 +69,32 @@ async fn dead(
         rows.values().flat_map(|row| row.shards.iter().collect::<Vec<_>>()).collect();
     let mut shards = BTreeMap::new();
     let mut used = BTreeSet::new();
-    for shard in wanted.into_iter().filter(|shard| shard.0 < cx.shards) {
+    for shard in wanted.into_iter().filter(|shard| shard.0 < cluster) {
         let floor = shard_floor::decode(snapshot.get(&shard_floor::key(shard)).await?.as_deref());
         let counted = snapshot.get(&shard_counted::key(shard)).await?.is_some();
         let floor = floor.unwrap_or(Position::ZERO);
         let one = RangeLimit { entries: 1, ..RangeLimit::default() };
         let quiet = snapshot.range(&shard_log::after(shard, floor), one).await?.entries.is_empty();
-        shards.insert(shard, Shard { floor, quiet, counted });
+        shards.insert(shard, ShardState { floor, quiet, counted });
         uses(snapshot, shard, first, last, &mut used).await?;
     }
-    stamp(cx, snapshot, &rows).await?;
-    let mut dead = Vec::new();
-    for (id, row) in &rows {
-        if !used.contains(id) && settled(snapshot, *id, row, &shards).await? {
-            dead.push(*id);
-        }
+    let mut seen = Vec::new();
+    for (id, row) in rows {
+        let writer_lives = row.writing && snapshot.get(&registration::key(id.registration)).await?.is_some();
+        let fate = fate(&row, used.contains(&id), writer_lives, &shards);
+        seen.push(Seen { id, row, fate });
     }
-    Ok(dead)
+    Ok(seen)
 }
 
 /// Gives those rows a stamp that were written by a program which did not: what they are about was committed before.
-async fn stamp(
-    cx: &Context,
-    snapshot: &dyn Snapshot,
-    rows: &BTreeMap<SegmentId, SegmentRow>,
-) -> Result<(), ReclaimError> {
-    let unstamped: Vec<_> = rows.iter().filter(|(_, row)| row.stamp.is_none()).collect();
+async fn stamp(cx: &Context, snapshot: &dyn Snapshot, seen: &[Seen]) -> Result<(), ReclaimError> {
+    let unstamped: Vec<_> = seen.iter().filter(|seen| seen.row.stamp.is_none()).collect();
     if unstamped.is_empty() {
         return Ok(());
     }
-    let reads = unstamped.iter().map(|(id, _)| KeyRange::key(segment_row::key(**id))).collect();
-    let mutations = unstamped.iter().map(|(id, row)| segment_row::set(**id, row)).collect();
+    let reads = unstamped.iter().map(|seen| KeyRange::key(segment_row::key(seen.id))).collect();
+    let mutations = unstamped.iter().map(|seen| segment_row::set(seen.id, &seen.row)).collect();
     let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
     match cx.store.commit(commit).await {
         Ok(_) | Err(CommitError::Conflict) => Ok(()),
@@ -127,26 +124,6 @@ async fn uses(
             _ => return Ok(()),
         }
     }
-}
-
-/// Whether nobody will use a segment who does not use it now.
-async fn settled(
-    snapshot: &dyn Snapshot,
-    id: SegmentId,
-    row: &SegmentRow,
-    shards: &BTreeMap<ShardId, Shard>,
-) -> Result<bool, ReclaimError> {
-    let counted = row.shards.iter().all(|shard| shards.get(&shard).is_none_or(|shard| shard.counted));
-    if !counted {
-        return Ok(false);
-    }
-    if row.merged {
-        return Ok(!row.writing || snapshot.get(&registration::key(id.registration)).await?.is_none());
-    }
-    let Some(stamp) = row.stamp else { return Ok(false) };
-    // Where the log is empty, the floor has passed whatever was there.
-    let passed = |shard: &Shard| shard.quiet || shard.floor.0[..10] >= stamp[..];
-    Ok(row.shards.iter().all(|shard| shards.get(&shard).is_none_or(passed)))
 }
 
 /// Makes trash of these, if nothing has changed.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Worker;
 use crate::merge::MergeError;
 use crate::plan::merge::{self, Merge};
+use crate::plan::release::{self, Trimmed};
 use crate::publish::PublishError;
 use crate::retain::Trims;
 use crate::scan;
@@ -18,7 +19,7 @@ use crate::telemetry;
 use crate::view::Class;
 
 /// A damaged partition is looked at again after so long.
-const DAMAGED: Duration = Duration::from_secs(600);
+pub(super) const DAMAGED: Duration = Duration::from_secs(600);
 /// Merges of one pass, at most: then the leases show life, and retention has its turn.
 const MERGES: usize = 8;
 
@@ -44,7 +45,7 @@ impl Worker {
         }
     }
 
-    fn published(&mut self, shard: ShardId, partition: PartitionId) {
+    pub(super) fn published(&mut self, shard: ShardId, partition: PartitionId) {
         if let Some(view) = self.views.get_mut(&shard).and_then(|view| view.partitions.get_mut(&partition)) {
             view.seen = 0;
         }
@@ -52,15 +53,8 @@ impl Worker {
 
     /// Gives up what nobody may read.
     pub(super) async fn release(&mut self) {
-        let mut due = Vec::new();
-        for (shard, view) in &self.views {
-            let trimmed = view
-                .partitions
-                .iter()
-                .filter(|(_, view)| view.first.is_some_and(|first| first.end() <= view.log_start));
-            due.extend(trimmed.map(|(partition, view)| (*shard, *partition, view.log_start)));
-        }
-        for (shard, partition, log_start) in due {
+        for due in release::trimmed(&self.views) {
+            let Trimmed { shard, partition, log_start } = due;
             let Some(held) = self.leases.held().get(&shard).copied() else { continue };
             match self.cx.release_trimmed(&held, shard, partition, log_start).await {
                 Ok(_) => self.published(shard, partition),
@@ -188,7 +182,7 @@ impl Worker {
     }
 }
 
-fn told(step: &'static str, shard: ShardId, error: &dyn std::fmt::Display) {
+pub(super) fn told(step: &'static str, shard: ShardId, error: &dyn std::fmt::Display) {
     telemetry::job(step, "failed");
     tracing::warn!(shard = shard.0, %error, "{step} was not completed");
 }

@@ -2,8 +2,10 @@
 //!
 //! Any number of them may run. Each holds its share of the shards, by leases that it gives up when there are more workers than before.
 
+mod compact;
 mod jobs;
 mod leases;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +26,9 @@ use crate::context::Context;
 use crate::reclaim::Reclaimer;
 use crate::settings::CompactorSettings;
 use crate::view::Views;
+pub(crate) use jobs::config;
 use leases::Leases;
+pub use progress::Progress;
 
 /// Between two tries to begin.
 const RETRY: Duration = Duration::from_secs(1);
@@ -75,6 +79,8 @@ pub struct Worker {
     waiting: Option<Instant>,
     /// Partitions that can't be merged, and until when they are left alone.
     damaged: BTreeMap<PartitionId, Instant>,
+    /// What was found at the last look whether partitions are to be compacted.
+    looked: BTreeMap<PartitionId, compact::Looked>,
     reclaimer: Reclaimer,
     tasks: JoinSet<()>,
 }
@@ -93,6 +99,11 @@ impl Compactor {
 
     /// Works until `stop`, then lets others have its leases at once.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        self.run_watched(stop, &Progress::default()).await;
+    }
+
+    /// As [`Compactor::run_until`], and tells how it goes.
+    pub async fn run_watched(self, stop: impl Future<Output = ()>, progress: &Progress) {
         tokio::pin!(stop);
         loop {
             let mut worker = tokio::select! {
@@ -102,8 +113,12 @@ impl Compactor {
                     Ok(worker) => worker,
                     Err(error) => {
                         tracing::warn!(%error, "the compactor can't begin");
-                        tokio::time::sleep(RETRY).await;
-                        continue;
+                        progress.failed(error.to_string());
+                        tokio::select! {
+                            biased;
+                            () = &mut stop => return,
+                            () = tokio::time::sleep(RETRY) => continue,
+                        }
                     }
                 },
             };
@@ -113,7 +128,7 @@ impl Compactor {
                     worker.end().await;
                     return;
                 }
-                () = worker.work() => {}
+                () = worker.work_watched(progress) => worker.last_word().await,
             }
         }
     }
@@ -158,6 +173,7 @@ impl Worker {
             views: Views::new(),
             waiting: None,
             damaged: BTreeMap::new(),
+            looked: BTreeMap::new(),
             reclaimer: Reclaimer::default(),
             tasks,
         })
@@ -170,26 +186,42 @@ impl Worker {
 
     /// Makes passes until the registration is over.
     pub async fn work(&mut self) {
+        self.work_watched(&Progress::default()).await;
+    }
+
+    async fn work_watched(&mut self, progress: &Progress) {
         loop {
             match self.pass().await {
-                Ok(()) => {}
+                Ok(()) => progress.passed(),
                 Err(PassError::Ended) => {
                     tracing::warn!("the compactor's registration is over: a new one begins");
                     return;
                 }
-                Err(error) => tracing::debug!(%error, "a pass of the compactor was not completed"),
+                Err(error) => {
+                    progress.failed(error.to_string());
+                    tracing::debug!(%error, "a pass of the compactor was not completed");
+                }
             }
             tokio::time::sleep(self.cx.settings.interval).await;
         }
     }
 
+    /// The registration is over, and nothing of it is under way any more.
+    pub async fn last_word(&mut self) {
+        self.tasks.abort_all();
+        let look = lease::look_again(self.cx.store.as_ref(), self.cx.registration);
+        if tokio::time::timeout(RETRY, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
+    }
+
     /// Ends the registration: leases and shards are free at once.
     pub async fn end(mut self) {
-        self.tasks.abort_all();
         let ended = lease::end(self.cx.store.as_ref(), self.cx.registration, self.cx.shards, None);
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the compactor's registration could not be ended: others will");
         }
+        self.last_word().await;
     }
 
     /// One look at everything, and what is to be done by that.
@@ -213,6 +245,7 @@ impl Worker {
         self.release().await;
         self.retain(&catalog).await;
         self.merge().await;
+        self.compact(&catalog).await;
         self.leases.beat().await?;
         self.reclaim().await;
         Ok(())

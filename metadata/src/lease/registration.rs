@@ -257,6 +257,15 @@ pub async fn end(
     Err(RegisterError::Unavailable(last))
 }
 
+/// Has reclaim look once more for what a registration that is over has left over: to be called by its process, once nothing of it is
+/// under way any more. A writer that was paused for long may have stored something after others had looked.
+pub async fn look_again(store: &dyn Store, id: RegistrationId) {
+    let commit = Commit { mutations: vec![ended_registration::set(id)], ..Commit::default() };
+    if let Err(error) = store.commit(commit).await {
+        tracing::debug!(%error, "what the registration left over may stay: fsck finds it");
+    }
+}
+
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
     let mut mutations =
         vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];

@@ -23,6 +23,6 @@ impl Chance for Random {
 }
 
 /// The machine's clock, and the operating system's randomness.
-pub(super) fn of_process() -> Ambient {
+pub(in crate::command) fn of_process() -> Ambient {
     Ambient { clock: Arc::new(WallClock), chance: Arc::new(Random) }
 }

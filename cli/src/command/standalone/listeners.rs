@@ -27,7 +27,7 @@ impl Listeners {
     pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
         let (kafka, kafka_address) =
             bind("listen.kafka", "--kafka", &settings.listen_kafka, settings.backlog())?;
-        let (http, http_address) = bind("listen.http", "--http", &settings.listen_http, HTTP_BACKLOG)?;
+        let (http, http_address) = http(settings)?;
         Ok(Listeners { kafka: Mutex::new(Some(kafka)), http, kafka_address, http_address })
     }
 
@@ -47,6 +47,11 @@ impl Listeners {
     pub(super) fn close(&self) {
         self.kafka.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// The listener for metrics alone, and where it is.
+pub(in crate::command) fn http(settings: &Settings) -> Result<(StdListener, HostPort), Failure> {
+    bind("listen.http", "--http", &settings.listen_http, HTTP_BACKLOG)
 }
 
 fn bind(

@@ -19,7 +19,7 @@ pub(crate) const METADATA: &str = "metadata.redb";
 const CHECK: Duration = Duration::from_secs(20);
 
 /// Opens the metadata: the store that is named, or else the embedded one.
-pub(super) async fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+pub(in crate::command) async fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     match &settings.metadata_url {
         Some(url) => shared(settings, url).await,
         None => embedded(settings),
@@ -59,7 +59,7 @@ fn embedded(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Opens the object store, and asks it for a sign of life if it is across a network.
-pub(super) async fn objects(settings: &Settings) -> Result<Objects, Failure> {
+pub(in crate::command) async fn objects(settings: &Settings) -> Result<Objects, Failure> {
     let options = settings.objects();
     let objects = Objects::open(&settings.store_url, &options, &Environment::of_process(), rand::random());
     let objects = objects.map_err(|error| Failure::new(error.to_string()))?;

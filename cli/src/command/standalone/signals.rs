@@ -5,13 +5,13 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end a server.
-pub(super) struct Signals {
+pub(in crate::command) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    pub(super) fn new() -> io::Result<Signals> {
+    pub(in crate::command) fn new() -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -19,7 +19,7 @@ impl Signals {
     }
 
     /// The number of the next one.
-    pub(super) async fn next(&mut self) -> i32 {
+    pub(in crate::command) async fn next(&mut self) -> i32 {
         tokio::select! {
             biased;
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
@@ -29,7 +29,7 @@ impl Signals {
 }
 
 /// Ends the process as a shell would report that signal. What was acknowledged is durable all the same.
-pub(super) fn end_at_once(number: i32) {
+pub(in crate::command) fn end_at_once(number: i32) {
     tracing::warn!("ended by a second signal: what was not yet acknowledged is lost");
     std::process::exit(128 + number);
 }
