@@ -1,5 +1,6 @@
 //! `siltstone compactor` and `siltstone compactor plan` from outside.
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod kit;
 
 use kit::{Server, eventually, plain, siltstone};

@@ -76,6 +76,32 @@ async fn nothing_is_wrong_with_a_cluster_at_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_wrong_with_transactions_that_ended_either_way() {
+    let mut cluster = Cluster::start(SHARDS).await;
+    let topic = cluster.topic("t", 3).await;
+    let partition = |index| PartitionId { topic, index };
+    for round in 0..9 {
+        let placement = if round % 2 == 0 { Placement::Object } else { Placement::Inline };
+        let two = [partition(round % 3), partition((round + 1) % 3)];
+        cluster.transaction(&two, placement, round % 3 != 1).await;
+        cluster.produce(topic, round % 3, placement, 1).await;
+        assert_eq!(cluster.found(true).await, [], "round {round}");
+        if round % 3 == 2 {
+            cluster.work(2).await;
+            assert_eq!(cluster.found(true).await, [], "after round {round}");
+        }
+    }
+    let aborted = (0..3).map(|index| cluster.row_of(partition(index)));
+    let aborted: Vec<_> = futures::future::join_all(aborted).await;
+    assert!(aborted.iter().any(|row| row.aborted.is_some()), "{aborted:?}");
+    for index in 0..3 {
+        cluster.trim(topic, index, 5).await;
+    }
+    cluster.work(3).await;
+    assert_eq!(cluster.found(true).await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_that_are_missing_cut_off_or_damaged_are_found() {
     let (cluster, objects, _) = settled().await;
     assert_eq!(cluster.found(true).await, []);

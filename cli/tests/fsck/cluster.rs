@@ -1,4 +1,5 @@
 //! A cluster in this process: an agent, a compactor, stores in memory, time that passes only when all wait.
+#![allow(clippy::unwrap_used, reason = "a test's helper: a failure here is the test's")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
-use siltstone_agent::produce::{BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings};
+use siltstone_agent::produce::{
+    BatchTransaction, BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings,
+};
 use siltstone_compactor::context::Context;
 use siltstone_compactor::fsck::finding::{Finding, Kind};
 use siltstone_compactor::fsck::repair::{Repaired, repair};
@@ -15,21 +18,27 @@ use siltstone_compactor::fsck::report::Report;
 use siltstone_compactor::fsck::{Options, Unwatched, fsck};
 use siltstone_compactor::settings::{CompactorSettings, MergeRules};
 use siltstone_compactor::worker::{Compactor, Worker};
+use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_log::{
     BatchMeta, Extent, PartitionId, RegistrationId, SegmentId, TopicId, decode_extents, shard_of,
 };
+
+use siltstone_log::{PartitionRow, ProducerMeta};
 use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_metadata::catalog::NewTopic;
 use siltstone_metadata::checkpoint::CheckpointSettings;
-use siltstone_metadata::keys::extent_chunk;
+use siltstone_metadata::keys::{extent_chunk, partition_row, parts};
+use siltstone_metadata::transaction::{EndRequest, InitRequest};
 use siltstone_metadata::trim;
 use siltstone_objects::{Environment, Objects};
-use siltstone_records::{BatchBuilder, NewRecord, Scratch};
+use siltstone_records::{BatchBuilder, NewRecord, Producer, Scratch};
 use siltstone_store::memory::{Faults, MemoryStore};
 use siltstone_store::{Commit, Entry, KeyRange, Mutation, RangeLimit, Store};
 use tokio::time::{Instant, sleep};
 
 const NOW: i64 = 1_700_000_000_000;
+/// A transactional id.
+const ID: &str = "someone";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Still;
@@ -148,9 +157,36 @@ impl Cluster {
 
     /// One batch of so many records.
     pub async fn produce(&mut self, topic: TopicId, index: u32, placement: Placement, records: u32) {
+        self.write(PartitionId { topic, index }, placement, records, None).await;
+    }
+
+    /// A transaction of one batch in each partition, ended so.
+    pub async fn transaction(&mut self, partitions: &[PartitionId], placement: Placement, commit: bool) {
+        let nothing = Overrides::new();
+        let layers = BrokerLayers { broker: &nothing, cluster: &nothing, fixed: &nothing };
+        let config = BrokerConfig::resolve(layers);
+        let request = InitRequest { held: None, timeout_ms: 60_000 };
+        let (producer_id, epoch) = self.engine().transactions().init(&config, ID, request).await.unwrap();
+        for partition in partitions {
+            self.write(*partition, placement, 2, Some((producer_id, epoch))).await;
+        }
+        let request = EndRequest { producer_id, epoch, commit, raises: true };
+        self.engine().transactions().end(ID, request).await.unwrap();
+    }
+
+    /// A batch, the producer's first in its epoch.
+    async fn write(
+        &mut self,
+        partition: PartitionId,
+        placement: Placement,
+        records: u32,
+        producer: Option<(i64, i16)>,
+    ) {
         self.number += 1;
-        let partition = PartitionId { topic, index };
-        let mut builder = BatchBuilder::new();
+        let mut builder = BatchBuilder::new().transactional(producer.is_some());
+        if let Some((id, epoch)) = producer {
+            builder = builder.producer(Producer { id, epoch, base_sequence: 0 });
+        }
         for record in 0..records {
             let (timestamp, value) =
                 (NOW + i64::from(record), format!("{} {record} {:100}", self.number, ""));
@@ -162,12 +198,13 @@ impl Cluster {
             bytes: bytes.len() as u32,
             records,
             max_timestamp: NOW + i64::from(records) - 1,
-            producer: None,
-            transactional: false,
+            producer: producer.map(|(id, epoch)| ProducerMeta { id, epoch, first_sequence: 0 }),
+            transactional: producer.is_some(),
             void: false,
         };
         let bytes = [bytes, Bytes::new()];
-        let batch = NewBatch { partition, bytes, meta, compressed: false, placement, transaction: None };
+        let transaction = producer.map(|_| BatchTransaction { id: ID.into(), implicit: true });
+        let batch = NewBatch { partition, bytes, meta, compressed: false, placement, transaction };
         self.engine().followers().load(&[partition]).await.unwrap();
         let outcomes = self.engine().writer().append(1, vec![batch], None, false).outcomes().await;
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
@@ -262,6 +299,12 @@ impl Cluster {
 
     pub async fn range(&self, range: &KeyRange) -> Vec<Entry> {
         self.store.peek().range(range, RangeLimit::default()).await.unwrap().entries
+    }
+
+    pub async fn row_of(&self, partition: PartitionId) -> PartitionRow {
+        let prefix = partition_row::prefix(shard_of(partition, self.shards), partition);
+        let bytes = parts::get(self.store.peek().as_ref(), &prefix).await.unwrap().unwrap();
+        PartitionRow::decode(&bytes).unwrap()
     }
 
     pub async fn put(&self, name: &str, bytes: Bytes) {

@@ -122,51 +122,48 @@ pub fn block(
             Err(error) => return damaged(&format!("it can't be decompressed: {error}")),
         },
     };
-    claims.iter().filter_map(|claim| claimed(segment, &raw, claim).err()).collect()
+    let wrong = |claim: &&Claim| {
+        let (kind, what) = claimed(&raw, claim).err()?;
+        Some(Finding::new(kind, claim.place(segment), what))
+    };
+    claims.iter().filter_map(wrong).collect()
 }
 
-/// Checks what one claim says of a block's bytes.
-fn claimed(segment: SegmentId, raw: &Bytes, claim: &Claim) -> Result<(), Finding> {
-    let wrong = |kind: Kind, what: String| Finding::new(kind, claim.place(segment), what);
+/// Checks what one claim says of a block's bytes; else what is wrong.
+fn claimed(raw: &Bytes, claim: &Claim) -> Result<(), (Kind, String)> {
     let (from, to) = (claim.start as usize, claim.start as usize + claim.length as usize);
     if to > raw.len() {
-        return Err(wrong(
-            Kind::Disagrees,
-            format!("it ends at byte {to} of a block of {} bytes", raw.len()),
-        ));
+        return Err((Kind::Disagrees, format!("it ends at byte {to} of a block of {} bytes", raw.len())));
     }
     let (mut records, mut latest) = (0_u64, i64::MIN);
     let mut next = claim.base.unwrap_or(0);
     let end = next.saturating_add_unsigned(claim.records);
     for batch in batches(raw.slice(from..to)) {
         let batch =
-            batch.map_err(|error| wrong(Kind::Batch, format!("behind byte {from} of its block: {error}")))?;
+            batch.map_err(|error| (Kind::Batch, format!("behind byte {from} of its block: {error}")))?;
         if !batch.crc_is_valid() {
-            return Err(wrong(Kind::Batch, "a batch's CRC does not match".to_owned()));
+            return Err((Kind::Batch, "a batch's CRC does not match".to_owned()));
         }
         let offsets = i64::from(batch.last_offset_delta) + 1;
         if claim.merged {
-            if offsets < 0 || batch.base_offset < next || batch.base_offset + offsets > end {
-                let what = format!(
-                    "a batch is at offset {}, where one from {next} to {end} is due",
-                    batch.base_offset
-                );
-                return Err(wrong(Kind::Disagrees, what));
+            let after = batch.base_offset.saturating_add(offsets);
+            if offsets < 0 || batch.base_offset < next || after > end {
+                let at = batch.base_offset;
+                let what = format!("a batch is at offset {at}, where one from {next} to {end} is due");
+                return Err((Kind::Disagrees, what));
             }
-            next = batch.base_offset + offsets;
+            next = after;
         }
-        records += u64::try_from(offsets).unwrap_or(0);
+        records = records.saturating_add(u64::try_from(offsets).unwrap_or(0));
         latest = latest.max(batch.max_timestamp);
     }
     if !claim.merged && records != claim.records {
-        return Err(wrong(Kind::Disagrees, format!("it has {records} records, not {}", claim.records)));
+        return Err((Kind::Disagrees, format!("it has {records} records, not {}", claim.records)));
     }
     // Compaction may have taken the record with the largest one.
     if latest > claim.max_timestamp || (!claim.merged && latest != claim.max_timestamp) {
-        return Err(wrong(
-            Kind::Disagrees,
-            format!("its latest timestamp is {latest}, not {}", claim.max_timestamp),
-        ));
+        let what = format!("its latest timestamp is {latest}, not {}", claim.max_timestamp);
+        return Err((Kind::Disagrees, what));
     }
     Ok(())
 }

@@ -243,14 +243,23 @@ impl Look<'_> {
                 found.push(Finding::new(*kind, place.at(from, to), what.clone()));
             }
         }
-        // Only an entry of a log names these; or nothing does any more.
-        for segment in left {
-            let need = self.needs.get(&segment);
-            let shard = need.and_then(|need| need.shards.first().copied());
-            if let Some((kind, what)) = bad.get(&segment) {
-                let place = Place { shard, ..Place::segment(segment) };
-                found.push(Finding::new(*kind, place, what.clone()));
-            }
+        // Only entries of a log name these; or nothing does any more.
+        let of: BTreeSet<ShardId> =
+            left.iter().filter_map(|id| self.needs.get(id)).flat_map(|need| need.shards.clone()).collect();
+        for shard in of {
+            let mut view = View::new(self.cx.store.as_ref()).await?;
+            each_entry(&mut view, shard, &mut Vec::new(), |entry| {
+                let Entry::Append(Append { segment, blocks, .. }) = entry else { return };
+                let Some((kind, what)) = bad.get(&segment.id).filter(|_| left.contains(&segment.id)) else {
+                    return;
+                };
+                for block in blocks {
+                    let place = Place::partition(shard, block.partition);
+                    let place = Place { segment: Some(segment.id), ..place };
+                    found.push(Finding::new(*kind, place, format!("{what}; its offsets are in no row yet")));
+                }
+            })
+            .await?;
         }
         self.bad = bad;
         self.tell_all(found);
