@@ -11,7 +11,7 @@ use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
 use siltstone_metadata::follow::{Followers, Shard, ShardError};
-use siltstone_metadata::lease::{self, Membership, RegisterError};
+use siltstone_metadata::lease::{self, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
@@ -24,10 +24,13 @@ use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
 
+/// How long the last word of an engine's life may take.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Settings of an agent, without those of its listeners.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Kafka's node id.
+    /// Kafka's node id, or [`EngineSettings::ANY_NODE`].
     pub node: u32,
     /// The zone; may be empty.
     pub zone: String,
@@ -49,6 +52,11 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// No other agent can be alive on this store: registrations that are left over end at once.
     pub exclusive: bool,
+}
+
+impl EngineSettings {
+    /// As [`EngineSettings::node`]: one that no agent has, chosen at the start. Kafka's own ids are below 2^31.
+    pub const ANY_NODE: u32 = u32::MAX;
 }
 
 /// What an engine stands on.
@@ -89,6 +97,7 @@ pub struct Engine {
     settings: EngineSettings,
     cluster: ClusterRow,
     registration: RegistrationRow,
+    roster: Arc<Roster>,
     catalog: Arc<Catalog>,
     changes: Changes,
     writer: Arc<Writer>,
@@ -147,7 +156,10 @@ impl Engine {
             highest_level: MAX_LEVEL,
             role: Role::Agent,
         };
-        lease::register(store.as_ref(), &registration).await?;
+        let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
+        let registration = lease::join(store.as_ref(), registration, node).await?;
+        let roster = Arc::new(Roster::default());
+        roster.tell(lease::list(store.as_ref()).await?);
         let mut tasks = JoinSet::new();
         let pending = Arc::new(Pending::default());
         let followers = follow(&cluster, registration.id, &store, &pending);
@@ -166,7 +178,8 @@ impl Engine {
         tasks.spawn(catalog.clone().run());
         tasks.spawn(writer.committer());
         tasks.spawn(writer.clone().run());
-        tasks.spawn(Membership::new(store.clone(), registration.id, cluster.shards, settings.lease).run());
+        let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
+        tasks.spawn(membership.telling(roster.clone()).run());
         let checkpoint = settings.checkpoint;
         let trimmer = CatalogTrimmer::new(
             catalog.clone(),
@@ -213,6 +226,7 @@ impl Engine {
             settings,
             cluster,
             registration,
+            roster,
             catalog,
             changes,
             writer,
@@ -233,6 +247,11 @@ impl Engine {
     /// Its registration.
     pub fn registration(&self) -> &RegistrationRow {
         &self.registration
+    }
+
+    /// The agents that live, this one among them, by node id: as last seen, mostly a few seconds ago.
+    pub fn agents(&self) -> Arc<Vec<RegistrationRow>> {
+        self.roster.agents()
     }
 
     /// Its settings.
@@ -334,5 +353,10 @@ impl Engine {
             Err(_) => tracing::warn!("not all that was buffered could be flushed in time"),
         }
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        // Uploads that were under way may have stored something that nobody will publish.
+        let look = lease::look_again(self.store().as_ref(), self.registration.id);
+        if tokio::time::timeout(LAST_WORD, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a server: everything in one process, on a local directory and an object store.
     Standalone(ServerArgs),
+    /// Run an agent: one of several servers on a shared metadata store and a shared object store.
+    Agent(ServerArgs),
     /// Run a process that only works in the background: merge, retention, compaction, reclaim. Or show what it would do.
     Compactor(compactor::CompactorArgs),
     /// Check that metadata and bucket agree: what is missing, left over, or damaged. Exit status 0 only if nothing is wrong.
@@ -87,6 +89,12 @@ pub struct ServerArgs {
     /// The object store: file:///dir, s3://bucket/prefix, gs://, az://, memory://.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// The metadata store that agents share: postgres://user@host/database.
+    #[arg(long, value_name = "URL")]
+    pub metadata: Option<String>,
+    /// Shards of the metadata, if the cluster has to be made.
+    #[arg(long, value_name = "NUMBER")]
+    pub shards: Option<u16>,
     /// Where Kafka clients connect. Default: 127.0.0.1:9092.
     #[arg(long, value_name = "HOST:PORT")]
     pub kafka: Option<HostPort>,
@@ -107,6 +115,8 @@ impl ServerArgs {
         let named = [
             ("--data", "data", self.data.clone()),
             ("--store", "store.url", self.store.clone()),
+            ("--metadata", "metadata.url", self.metadata.clone()),
+            ("--shards", "cluster.shards", self.shards.map(|shards| shards.to_string())),
             ("--kafka", "listen.kafka", self.kafka.as_ref().map(HostPort::to_string)),
             ("--http", "listen.http", self.http.as_ref().map(HostPort::to_string)),
         ];

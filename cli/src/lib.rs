@@ -39,6 +39,7 @@ pub fn run() -> ExitCode {
 fn execute(command: Command) -> Outcome {
     match command {
         Command::Standalone(args) => command::standalone::run(&args),
+        Command::Agent(args) => command::agent::run(&args),
         Command::Compactor(args) => command::compactor::run(args),
         Command::Fsck(args) => client(command::fsck::run(args)),
         Command::Config(args) => command::config::run(&args),

@@ -114,7 +114,7 @@ fn kafkas_configs_are_checked_and_facts_are_not_theirs_to_set() {
     assert_eq!(kafka.get("auto.create.topics.enable").map(String::as_str), Some("false"));
     assert_eq!(kafka.get("num.partitions").map(String::as_str), Some("4"));
     let bound = HostPort { host: "127.0.0.1".into(), port: 9092 };
-    let fixed = effective.settings.fixed(&bound, &bound);
+    let fixed = effective.settings.fixed(1, &bound, &bound);
     assert_eq!(fixed.get("listeners").map(String::as_str), Some("PLAINTEXT://127.0.0.1:9092"));
     let problems = with_file("[kafka]\n\"node.id\" = 3\n", &Flags::default(), &[]).unwrap_err();
     assert!(problems.to_string().contains("follows from the setting node.id"), "{problems}");

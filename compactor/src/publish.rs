@@ -16,6 +16,7 @@ use siltstone_log::{
     ChunkRow, Extent, FormatError, PartitionRow, SegmentId, SegmentPlace, SegmentRow, ShardId, ShardSet,
     decode_extents, encode_extents,
 };
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::checkpoint::uses;
 use siltstone_metadata::keys::{
     cluster, extent_chunk, partition_row, parts, registration, segment_row, segment_use, shard_counted,
@@ -30,7 +31,7 @@ use crate::splice::{Spliced, splice};
 /// A transaction is sent once it has so many bytes.
 const COMMIT_BYTES: usize = 600_000;
 /// Tries of one transaction before its work is left for a later pass.
-const TRIES: usize = 20;
+pub(crate) const TRIES: usize = 20;
 
 /// Why extents could not be published. Planning anew is always right.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,7 +77,7 @@ impl Draft {
         self.mutations.push(Mutation::Set { key, value: value.into() });
     }
 
-    fn commit(self, shard: ShardId, snapshot: &dyn Snapshot) -> Commit {
+    pub(crate) fn commit(self, shard: ShardId, snapshot: &dyn Snapshot) -> Commit {
         let Draft { reads, mut mutations, uses, .. } = self;
         let changed = uses.into_iter().filter(|(_, delta)| *delta != 0);
         mutations.extend(changed.map(|(segment, delta)| segment_use::add(shard, segment, delta)));
@@ -199,6 +200,9 @@ impl Context {
         draft.reads.push(KeyRange::key(counted));
         if let Some(segment) = segment {
             let key = segment_row::key(segment);
+            if bugs::on(Bug::PublishUnguarded) {
+                return Ok(draft);
+            }
             if snapshot.get(&key).await?.is_none() {
                 return Err(PublishError::Ended);
             }
@@ -209,7 +213,7 @@ impl Context {
 }
 
 /// Waits a little before the next try.
-async fn pause(attempt: usize) {
+pub(crate) async fn pause(attempt: usize) {
     if attempt > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(1 << attempt.min(9))).await;
     }
@@ -237,10 +241,14 @@ pub async fn replace(draft: &mut Draft, snapshot: &dyn Snapshot, run: &Run) -> R
         Spliced::Gone => return Ok(false),
         Spliced::Replaced { chunks, removed, added } => (chunks, removed, added),
     };
-    draft.reads.push(parts::range(&prefix));
-    draft.reads.push(range.clone());
+    if !bugs::on(Bug::PublishUnread) {
+        draft.reads.push(parts::range(&prefix));
+        draft.reads.push(range.clone());
+    }
     draft.count(&removed, u64::MAX);
-    draft.count(&added, 1);
+    if !bugs::on(Bug::UsesUncounted) {
+        draft.count(&added, 1);
+    }
     draft.mutations.push(Mutation::ClearRange { range: range.clone() });
     for chunk in &chunks {
         draft.set(extent_chunk::key(shard, partition, chunk[0].base), encode_extents(chunk));

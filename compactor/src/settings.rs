@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use siltstone_configs::Overrides;
 
+use crate::compact::plan;
+
 /// How a compactor works. Every limit is one of this process.
 #[derive(Debug, Clone)]
 pub struct CompactorSettings {
@@ -25,8 +27,27 @@ pub struct CompactorSettings {
     pub requests: Option<u32>,
     /// Bytes that compaction by key may take for its map of keys.
     pub key_map_bytes: usize,
+    /// How compaction by key goes on.
+    pub compact: CompactRules,
     /// Configs of brokers from the settings, which topics fall back to.
     pub configs: Overrides,
+}
+
+/// When partitions are compacted by key, and how, beside what their topics' configs say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactRules {
+    /// When small dirty parts are compacted.
+    pub plan: plan::Settings,
+    /// Bytes of batches that are read and published at once.
+    pub piece_bytes: usize,
+    /// Between two looks at a partition in which something new has come in.
+    pub look: Duration,
+}
+
+impl Default for CompactRules {
+    fn default() -> Self {
+        CompactRules { plan: plan::Settings::default(), piece_bytes: 16 << 20, look: Duration::from_secs(60) }
+    }
 }
 
 /// When extents are merged, and how.
@@ -71,6 +92,7 @@ impl Default for CompactorSettings {
             bandwidth: None,
             requests: None,
             key_map_bytes: 128 << 20,
+            compact: CompactRules::default(),
             configs: Overrides::new(),
         }
     }

@@ -18,6 +18,11 @@ pub fn job(kind: &'static str, result: &'static str) {
     counter!("siltstone_compactor_jobs_total", "kind" => kind, "result" => result).increment(1);
 }
 
+/// Bytes of batches went in compaction by key.
+pub fn compacted(bytes: u64) {
+    counter!("siltstone_compactor_compacted_bytes_total").increment(bytes);
+}
+
 /// Log starts were raised for retention.
 pub fn retained(partitions: u64) {
     counter!("siltstone_compactor_trims_total").increment(partitions);

@@ -64,11 +64,25 @@ pub enum Bug {
     AnybodyCommits,
     /// Commits of offsets land in any order.
     OffsetsOvertake,
+    /// Merged extents are published whatever has become of the row and its chunks meanwhile.
+    PublishUnread,
+    /// Segments are reclaimed while they are being published, and published though they are gone.
+    PublishUnguarded,
+    /// What merged extents use is not counted.
+    UsesUncounted,
+    /// What was sent before a shard is counted may land behind that.
+    CountUnfenced,
+    /// A merge leaves batches out.
+    MergeLosesBatches,
+    /// Segments count as unused though entries of theirs are not in rows yet.
+    SweepBeforeFloor,
+    /// Objects of ended registrations are deleted whether or not they were published.
+    OrphansUnchecked,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 36] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -98,6 +112,13 @@ impl Bug {
         Bug::OffsetsUnfenced,
         Bug::AnybodyCommits,
         Bug::OffsetsOvertake,
+        Bug::PublishUnread,
+        Bug::PublishUnguarded,
+        Bug::UsesUncounted,
+        Bug::CountUnfenced,
+        Bug::MergeLosesBatches,
+        Bug::SweepBeforeFloor,
+        Bug::OrphansUnchecked,
     ];
 }
 

@@ -54,10 +54,11 @@ impl Backend {
         }
     }
 
-    pub(crate) async fn delete(&self, names: Vec<String>) -> Deleted {
+    /// Deletes objects. `gone` may be told of some of them before all are: an attempt that is given up has its effect, too.
+    pub(crate) async fn delete(&self, names: Vec<String>, gone: &(dyn Fn(&str) + Send + Sync)) -> Deleted {
         match self {
             Self::Dir(dir) => dir.delete(names).await,
-            Self::Remote(remote) => remote.delete(names).await,
+            Self::Remote(remote) => remote.delete(names, gone).await,
         }
     }
 

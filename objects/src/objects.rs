@@ -160,10 +160,13 @@ impl Objects {
     async fn delete_some(&self, names: Vec<String>, deadline: Instant) -> Result<(), DeleteError> {
         // Each attempt goes on with what the one before it left.
         let left = std::sync::Mutex::new(names);
-        let current = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let lock = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let current = || lock().clone();
+        // Where objects go one by one, all of them may take longer than an attempt may.
+        let gone = |name: &str| lock().retain(|known| known != name);
         let attempt = || async {
-            let deleted = self.inner.backend.delete(current()).await;
-            *left.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = deleted.left;
+            let deleted = self.inner.backend.delete(current(), &gone).await;
+            *lock() = deleted.left;
             deleted.fault.map_or(Ok(()), Err)
         };
         let operation = self.operation(Kind::Delete, &self.inner.other, 0, deadline);

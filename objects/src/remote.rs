@@ -62,7 +62,8 @@ impl Remote {
     }
 
     /// Deletes in bulk where the store can. What does not exist counts as deleted.
-    pub(crate) async fn delete(&self, names: Vec<String>) -> Deleted {
+    /// `gone` is told of each as soon as it is deleted: the future may be dropped before it has answered.
+    pub(crate) async fn delete(&self, names: Vec<String>, gone: &(dyn Fn(&str) + Send + Sync)) -> Deleted {
         let mut deleted = Deleted::default();
         let mut left = std::collections::BTreeSet::new();
         let mut paths = Vec::with_capacity(names.len());
@@ -81,8 +82,13 @@ impl Remote {
         let mut outcomes = self.store.delete_stream(stream::iter(paths).boxed());
         while let Some(outcome) = outcomes.next().await {
             match outcome {
-                Ok(path) => _ = left.remove(path.as_ref()),
-                Err(object_store::Error::NotFound { path, .. }) if left.remove(&path) => {}
+                Ok(path) => {
+                    left.remove(path.as_ref());
+                    path.as_ref().strip_prefix(&self.prefix).into_iter().for_each(gone);
+                }
+                Err(object_store::Error::NotFound { path, .. }) if left.remove(&path) => {
+                    path.strip_prefix(&self.prefix).into_iter().for_each(gone);
+                }
                 Err(error) => deleted.fault = Some(Fault::from_store(&error)),
             }
         }

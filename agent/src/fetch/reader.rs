@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use siltstone_log::{Encoding, EndMarker, Extent, ExtentPlace, PartitionId};
+use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, PartitionId, SegmentPlace};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::PartitionState;
 use siltstone_objects::ReadError;
@@ -16,6 +16,9 @@ use super::chunks::Chunks;
 use super::error::FetchError;
 use super::locate::{self, Located};
 use super::walk::{Pieces, Walk};
+
+/// Merged blocks from this size on are read by themselves. Smaller ones share pages with what lies beside them.
+const WORTH_A_REQUEST: u32 = 64 << 10;
 
 /// A partition's ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -203,8 +206,18 @@ impl Reader {
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
         for extent in extents {
-            let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { continue };
+            let ExtentPlace::Stored { segment, block, start, level } = extent.place else { continue };
             if segment.inline {
+                continue;
+            }
+            if by_itself(level, block) {
+                let (range, raw) = stored_range(block);
+                let ahead = self
+                    .cache
+                    .prefetch_block(segment, range, raw, move |stored| decode(stored, block, segment));
+                if !ahead {
+                    break;
+                }
                 continue;
             }
             let range = match block.encoding {
@@ -227,11 +240,18 @@ impl Reader {
 
     /// Starts to read the bytes of an extent's batches.
     fn begin(&self, extent: &Extent) -> Begun {
-        let (segment, block, start) = match extent.place {
-            ExtentPlace::Stored { segment, block, start, .. } => (segment, block, u64::from(start)),
+        let (segment, block, start, level) = match extent.place {
+            ExtentPlace::Stored { segment, block, start, level } => (segment, block, u64::from(start), level),
             ExtentPlace::Marker(marker) => return Begun::Made(control_batch(marker, extent.max_timestamp)),
         };
         let length = u64::from(extent.length);
+        if by_itself(level, block) && !segment.inline {
+            // The compactor's blocks are of a good size for one request, and their neighbours are other partitions'.
+            let (range, raw) = stored_range(block);
+            let whole =
+                self.cache.begin_block(segment, range, raw, move |stored| decode(stored, block, segment));
+            return Begun::Decoding { whole, start: start as usize, end: (start + length) as usize };
+        }
         match block.encoding {
             Encoding::Plain => {
                 let from = block.start + start;
@@ -242,7 +262,7 @@ impl Reader {
                 let make = move || async move {
                     let stored =
                         cache.read(segment, block.start..block.start + u64::from(block.length)).await?;
-                    decompress(stored, raw_length, &segment.id.object_name()).await
+                    decompress(stored.to_bytes(), raw_length, &segment.id.object_name()).await
                 };
                 let whole = self.cache.begin_decoded(segment.id, block.start, make);
                 Begun::Decoding { whole, start: start as usize, end: (start + length) as usize }
@@ -305,9 +325,27 @@ fn control_batch(marker: EndMarker, at: i64) -> Bytes {
     )
 }
 
-async fn decompress(stored: Rope, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
+/// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
+fn by_itself(level: u8, block: BlockPlace) -> bool {
+    level > 0 && block.length >= WORTH_A_REQUEST
+}
+
+/// Where a block is stored, and how long it is once decompressed.
+fn stored_range(block: BlockPlace) -> (std::ops::Range<u64>, u64) {
+    (block.start..block.start + u64::from(block.length), u64::from(block.raw_length()))
+}
+
+/// A block's batches, from what is stored.
+async fn decode(stored: Bytes, block: BlockPlace, segment: SegmentPlace) -> Result<Bytes, ReadError> {
+    match block.encoding {
+        Encoding::Plain => Ok(stored),
+        Encoding::Zstd { raw_length } => decompress(stored, raw_length, &segment.id.object_name()).await,
+    }
+}
+
+async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
     let corrupt = |reason: String| ReadError::Corrupt { name: name.to_owned(), reason };
-    let work = move || zstd::bulk::decompress(&stored.to_bytes(), raw_length as usize);
+    let work = move || zstd::bulk::decompress(&stored, raw_length as usize);
     let raw = tokio::task::spawn_blocking(work).await.map_err(|error| corrupt(error.to_string()))?;
     let raw = raw.map_err(|error| corrupt(format!("a block can't be decompressed: {error}")))?;
     if raw.len() != raw_length as usize {

@@ -4,9 +4,11 @@
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::describe_cluster::{Request, Response, response};
+use siltstone_log::RegistrationRow;
 
 use super::context::Context;
 use super::topics;
+use crate::placement;
 
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
@@ -20,12 +22,12 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
         }
         _ => return refuse(ErrorCode::UnsupportedEndpointType, "There is no such type of endpoint."),
     }
-    let registration = cx.engine().registration();
-    let broker = response::Broker {
-        broker_id: topics::node(cx),
-        host: registration.host.clone(),
-        port: i32::from(registration.port),
-        rack: Some(registration.zone.clone()).filter(|zone| !zone.is_empty()),
+    let agents = cx.engine().agents();
+    let broker = |agent: &RegistrationRow| response::Broker {
+        broker_id: placement::node(agent),
+        host: agent.host.clone(),
+        port: i32::from(agent.port),
+        rack: Some(agent.zone.clone()).filter(|zone| !zone.is_empty()),
         is_fenced: false,
     };
     let operations = if request.include_cluster_authorized_operations {
@@ -36,8 +38,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     Response {
         endpoint_type: BROKERS,
         cluster_id: cx.engine().cluster().cluster_id.clone(),
-        controller_id: broker.broker_id,
-        brokers: vec![broker],
+        controller_id: agents.first().map_or(-1, placement::node),
+        brokers: agents.iter().map(broker).collect(),
         cluster_authorized_operations: operations,
         ..Response::default()
     }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::describe_topic_partitions::{Request, Response, request, response};
-use siltstone_log::TopicRow;
+use siltstone_log::{PartitionId, TopicId, TopicRow};
 use siltstone_metadata::catalog::CatalogState;
 
 use super::context::Context;
 use super::{metadata, topics};
+use crate::placement::Leaders;
 
 /// Topics in an answer that refuses all.
 const MOST_REFUSED: usize = 2000;
@@ -34,8 +35,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     });
     let names: BTreeSet<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
     let page = page(&catalog, &names, from.as_ref(), limit);
-    let node = topics::node(cx);
-    let topics = page.parts.iter().map(|part| answer(node, part)).collect();
+    let leaders = topics::leaders(cx);
+    let topics = page.parts.iter().map(|part| answer(&leaders, part)).collect();
     let next_cursor = page
         .next
         .map(|next| response::Cursor { topic_name: next.topic, partition_index: next.partition as i32 });
@@ -119,7 +120,7 @@ fn fill<'a>(
     Page { parts, next: None }
 }
 
-fn answer(node: i32, part: &Part<'_>) -> response::Topic {
+fn answer(leaders: &Leaders, part: &Part<'_>) -> response::Topic {
     match part {
         Part::Unknown(name) => response::Topic {
             error_code: metadata::code_of_absent(name).code(),
@@ -132,14 +133,15 @@ fn answer(node: i32, part: &Part<'_>) -> response::Topic {
             name: Some(row.name.clone()),
             topic_id: row.id.uuid(),
             is_internal: topics::is_internal(&row.name),
-            partitions: range.clone().map(|index| partition(node, index)).collect(),
+            partitions: range.clone().map(|index| partition(leaders, row.id, index)).collect(),
             topic_authorized_operations: topics::TOPIC_OPERATIONS,
             ..response::Topic::default()
         },
     }
 }
 
-fn partition(node: i32, index: u32) -> response::Partition {
+fn partition(leaders: &Leaders, topic: TopicId, index: u32) -> response::Partition {
+    let node = leaders.of(PartitionId { topic, index });
     response::Partition {
         error_code: 0,
         partition_index: index as i32,
@@ -156,7 +158,7 @@ fn partition(node: i32, index: u32) -> response::Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use siltstone_log::{Position, TopicId};
+    use siltstone_log::Position;
 
     fn catalog(topics: &[(&str, u32)]) -> CatalogState {
         let mut state = CatalogState::new(Position::ZERO, 1);

@@ -1,10 +1,17 @@
-//! FindCoordinator, versions 0 to 6 (KIP-699: many keys from 4 on). Every agent can coordinate; with one agent it is this one.
+//! FindCoordinator, versions 0 to 6 (KIP-699: many keys from 4 on).
+//!
+//! A group's coordinator is the agent that holds its lease; while nobody that lives does, the one that all agents agree on should take
+//! it. For transactions any agent will do: one that all agree on, so that a transactional id stays where it is.
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::find_coordinator::response::Coordinator;
 use siltstone_kafka::find_coordinator::{Request, Response};
+use siltstone_log::RegistrationRow;
+use siltstone_metadata::lease;
+use siltstone_store::StoreError;
 
 use super::context::Context;
+use crate::placement;
 
 /// The first version with many keys.
 const BATCHED: i16 = 4;
@@ -13,11 +20,13 @@ const TRANSACTION: i8 = 1;
 
 pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Response {
     if version >= BATCHED {
-        let keys = request.coordinator_keys.into_iter();
-        let coordinators = keys.map(|key| find(cx, request.key_type, key)).collect();
+        let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
+        for key in request.coordinator_keys {
+            coordinators.push(find(cx, request.key_type, key).await);
+        }
         return Response { coordinators, ..Response::default() };
     }
-    let found = find(cx, request.key_type, request.key);
+    let found = find(cx, request.key_type, request.key).await;
     Response {
         error_code: found.error_code,
         error_message: found.error_message,
@@ -28,23 +37,41 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     }
 }
 
-fn find(cx: &Context, kind: i8, key: String) -> Coordinator {
-    if kind != GROUP && kind != TRANSACTION {
-        return Coordinator {
-            key,
-            node_id: -1,
-            port: -1,
-            error_code: ErrorCode::InvalidRequest.code(),
-            error_message: Some(format!("there is no coordinator of type {kind} here")),
-            ..Coordinator::default()
-        };
-    }
-    let agent = cx.engine().registration();
+async fn find(cx: &Context, kind: i8, key: String) -> Coordinator {
+    let agents = cx.engine().agents();
+    let found = match kind {
+        // Alone, it is clear who.
+        GROUP if agents.len() > 1 => match holder(cx, &key).await {
+            Ok(Some(holder)) => Some(holder),
+            Ok(None) => placement::coordinator(&agents, &key).cloned(),
+            Err(error) => {
+                tracing::debug!(%error, "the coordinator of a group can't be looked up");
+                return refuse(key, ErrorCode::CoordinatorNotAvailable, None);
+            }
+        },
+        GROUP | TRANSACTION => placement::coordinator(&agents, &key).cloned(),
+        _ => {
+            let why = format!("there is no coordinator of type {kind} here");
+            return refuse(key, ErrorCode::InvalidRequest, Some(why));
+        }
+    };
+    let agent = found.unwrap_or_else(|| cx.engine().registration().clone());
     Coordinator {
         key,
-        node_id: i32::try_from(agent.node).unwrap_or_default(),
-        host: agent.host.clone(),
+        node_id: placement::node(&agent),
+        host: agent.host,
         port: i32::from(agent.port),
         ..Coordinator::default()
     }
+}
+
+/// The agent that coordinates the group and lives.
+async fn holder(cx: &Context, group: &str) -> Result<Option<RegistrationRow>, StoreError> {
+    let snapshot = cx.engine().store().snapshot().await?;
+    lease::coordinator_row(snapshot.as_ref(), group).await
+}
+
+fn refuse(key: String, code: ErrorCode, error_message: Option<String>) -> Coordinator {
+    let error_code = code.code();
+    Coordinator { key, node_id: -1, port: -1, error_code, error_message, ..Coordinator::default() }
 }

@@ -25,7 +25,8 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
         }
     }
     if wanted(Resource::Broker) {
-        config_resources.push(resource(4, &topics::node(cx).to_string()));
+        let agents = cx.engine().agents();
+        config_resources.extend(agents.iter().map(|agent| resource(4, &agent.node.to_string())));
     }
     Response { config_resources, ..Response::default() }
 }

@@ -2,19 +2,21 @@
 //!
 //! As in Kafka: no list of topics means all of them (an empty one in version 0); a topic that is not there is made if request and broker allow
 //! it. Kafka answers UNKNOWN_TOPIC_OR_PARTITION then and lets the client ask again; here the topic is there by the time of the answer.
-//! The leader epoch is 0 and replicas are this agent: nothing moves when an agent comes or goes.
+//! Brokers are the agents that live; a partition's leader and only replica is the one that [`crate::placement`] names, the same in every agent's
+//! answer. The leader epoch is 0: any agent serves any partition, so that it never matters who was asked before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::metadata::{Request, Response, request, response};
-use siltstone_log::{TopicId, TopicRow};
+use siltstone_log::{PartitionId, RegistrationRow, TopicId, TopicRow};
 use siltstone_metadata::catalog::CatalogState;
 
 use super::context::Context;
 use super::refused::Refused;
 use super::{new_topic, topics};
+use crate::placement::{self, Leaders};
 
 /// The first version in which topics are asked for by id.
 const BY_ID: i16 = 12;
@@ -101,17 +103,18 @@ fn refuse(asked: &[request::Topic], code: ErrorCode) -> Response {
 }
 
 fn cluster(cx: &Context) -> Response {
-    let registration = cx.engine().registration();
-    let broker = response::Broker {
-        node_id: topics::node(cx),
-        host: registration.host.clone(),
-        port: i32::from(registration.port),
-        rack: Some(registration.zone.clone()).filter(|zone| !zone.is_empty()),
+    let agents = cx.engine().agents();
+    let broker = |agent: &RegistrationRow| response::Broker {
+        node_id: placement::node(agent),
+        host: agent.host.clone(),
+        port: i32::from(agent.port),
+        rack: Some(agent.zone.clone()).filter(|zone| !zone.is_empty()),
     };
     Response {
         cluster_id: Some(cx.engine().cluster().cluster_id.clone()),
-        controller_id: broker.node_id,
-        brokers: vec![broker],
+        // Any of them does what a controller is asked for: the first, so that all agents say the same.
+        controller_id: agents.first().map_or(-1, placement::node),
+        brokers: agents.iter().map(broker).collect(),
         ..Response::default()
     }
 }
@@ -122,8 +125,8 @@ async fn all(cx: &Context) -> (Vec<response::Topic>, ErrorCode) {
         Ok(catalog) => (catalog, ErrorCode::None),
         Err(refused) => (cx.engine().catalog().state(), refused.code),
     };
-    let node = topics::node(cx);
-    (catalog.topics().values().map(|row| present(node, row)).collect(), code)
+    let leaders = topics::leaders(cx);
+    (catalog.topics().values().map(|row| present(&leaders, row)).collect(), code)
 }
 
 async fn named(cx: &Context, wanted: &[Wanted], create: bool) -> Vec<response::Topic> {
@@ -148,9 +151,9 @@ async fn named(cx: &Context, wanted: &[Wanted], create: bool) -> Vec<response::T
             catalog = cx.engine().catalog().state();
         }
     }
-    let node = topics::node(cx);
+    let leaders = topics::leaders(cx);
     let answer = |wanted: &Wanted| match (look(&catalog, wanted), &unconfirmed, wanted) {
-        (Some(row), _, _) => present(node, row),
+        (Some(row), _, _) => present(&leaders, row),
         (None, Some(refused), _) => absent(wanted, refused.code),
         (None, None, Wanted::Id(_)) => absent(wanted, ErrorCode::UnknownTopicId),
         (None, None, Wanted::Name(name)) => {
@@ -217,15 +220,18 @@ fn look<'a>(catalog: &'a CatalogState, wanted: &Wanted) -> Option<&'a Arc<TopicR
     }
 }
 
-fn present(node: i32, row: &TopicRow) -> response::Topic {
-    let partition = |index: u32| response::Partition {
-        error_code: 0,
-        partition_index: index as i32,
-        leader_id: node,
-        leader_epoch: 0,
-        replica_nodes: vec![node],
-        isr_nodes: vec![node],
-        offline_replicas: Vec::new(),
+fn present(leaders: &Leaders, row: &TopicRow) -> response::Topic {
+    let partition = |index: u32| {
+        let node = leaders.of(PartitionId { topic: row.id, index });
+        response::Partition {
+            error_code: 0,
+            partition_index: index as i32,
+            leader_id: node,
+            leader_epoch: 0,
+            replica_nodes: vec![node],
+            isr_nodes: vec![node],
+            offline_replicas: Vec::new(),
+        }
     };
     response::Topic {
         name: Some(row.name.clone()),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::refused::Refused;
+use crate::placement::Leaders;
 
 /// Changes that one request has under way at once: they share the store's group commits.
 const AT_ONCE: usize = 64;
@@ -34,9 +35,9 @@ pub(super) fn is_internal(name: &str) -> bool {
     matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
-/// This agent's node id.
-pub(super) fn node(cx: &Context) -> i32 {
-    i32::try_from(cx.engine().registration().node).unwrap_or(i32::MAX)
+/// Which agent leads which partition just now.
+pub(super) fn leaders(cx: &Context) -> Leaders {
+    Leaders::new(&cx.engine().agents(), cx.engine().cluster().shards)
 }
 
 /// Until when a request with this timeout waits.

@@ -70,7 +70,7 @@ fn in_use(settings: &Settings) -> bool {
 
 /// Opens metadata and objects of a cluster, for something that works beside its servers, or while they are stopped.
 pub(crate) async fn open(settings: &Settings, what: &str) -> Result<(Arc<dyn Store>, Objects), Failure> {
-    let store = place::metadata(settings).map_err(|failure| {
+    let store = place::metadata(settings).await.map_err(|failure| {
         if !in_use(settings) {
             return failure;
         }

@@ -1,5 +1,6 @@
 //! One module for each command: its arguments, and what it does.
 
+pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod compactor;
 pub(crate) mod config;

@@ -41,6 +41,16 @@ const LONGEST_RESTART: Duration = Duration::from_secs(5);
 /// Runs the command.
 pub(crate) fn run(args: &ServerArgs) -> Outcome {
     let settings = load(&args.flags())?.settings;
+    if let Some(url) = &settings.metadata_url {
+        return Err(Failure::new(format!(
+            "a standalone server keeps its metadata to itself: for {url}, which others may share, run `siltstone agent`"
+        )));
+    }
+    run_with(settings)
+}
+
+/// Runs a server with these settings, until a signal comes.
+pub(super) fn run_with(settings: Settings) -> Outcome {
     logs::for_server(&settings);
     let runtime = runtime(&settings)?;
     let outcome = runtime.block_on(serve(settings));
@@ -67,7 +77,7 @@ fn workers(settings: &Settings) -> usize {
 async fn serve(settings: Settings) -> Outcome {
     let mut signals = Signals::new()?;
     let metrics = Metrics::install().map_err(|error| Failure::new(error.to_string()))?;
-    let store = place::metadata(&settings)?;
+    let store = place::metadata(&settings).await?;
     let objects = place::objects(&settings).await?;
     let listeners = Listeners::bind(&settings)?;
     let foundations = Foundations { store, objects, ambient: ambient::of_process() };
@@ -152,7 +162,7 @@ impl Server {
             }
             first = false;
             let name = format!("{:?}", engine.registration().id);
-            tracing::info!(registration = name, advertised = %self.advertised, "serving");
+            tracing::info!(registration = name, node = engine.registration().node, advertised = %self.advertised, "serving");
             match self.live(engine, signals).await? {
                 Life::Stopped => return Ok(()),
                 Life::Over => {
@@ -181,7 +191,8 @@ impl Server {
     }
 
     async fn live(&self, engine: Arc<Engine>, signals: &mut Signals) -> Result<Life, Failure> {
-        let fixed = self.settings.fixed(&self.listeners.kafka_address, &self.advertised);
+        let node = engine.registration().node;
+        let fixed = self.settings.fixed(node, &self.listeners.kafka_address, &self.advertised);
         let broker = Broker::with_memory(engine.clone(), fixed, self.settings.answer_bytes.bytes());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {

@@ -30,8 +30,16 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         |limit: &str, size: Size| format!("must be at most {limit} ({})", size.show().unwrap_or_default());
     let s = settings;
     demand(!s.data.is_empty(), "data", "must not be empty".to_owned());
-    demand(i32::try_from(s.node_id).is_ok(), "node.id", "must be at most 2147483647".to_owned());
-    demand((1..=4096).contains(&s.shards), "cluster.shards", "must be from 1 to 4096".to_owned());
+    demand(
+        s.node_id.is_none_or(|node| i32::try_from(node).is_ok()),
+        "node.id",
+        "must be at most 2147483647".to_owned(),
+    );
+    demand(
+        s.shards.is_none_or(|shards| (1..=4096).contains(&shards)),
+        "cluster.shards",
+        "must be from 1 to 4096".to_owned(),
+    );
     demand(s.workers <= 1024, "node.workers", "must be at most 1024".to_owned());
     demand(s.flush_bytes.0 >= LEAST_FLUSH, "flush.bytes", "must be at least 64KiB".to_owned());
     demand(s.flush_bytes.0 <= 1 << 30, "flush.bytes", "must be at most 1GiB".to_owned());

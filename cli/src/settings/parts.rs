@@ -5,7 +5,7 @@ use std::time::Duration;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
-use siltstone_compactor::settings::{CompactorSettings, MergeRules};
+use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
@@ -13,6 +13,12 @@ use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
 use super::resolve::is_local;
 use super::table::Settings;
 use super::value::{Compress, HostPort};
+
+/// Node id of a server that is alone.
+const ALONE: u32 = 1;
+/// Shards of a cluster that one server makes for itself, and of one that agents share.
+const ALONE_SHARDS: u16 = 16;
+const SHARED_SHARDS: u16 = 256;
 
 impl Settings {
     /// Whether the object store is on this machine.
@@ -39,12 +45,12 @@ impl Settings {
         }
     }
 
-    /// Kafka's broker configs that this server's settings fix, facts included.
-    pub fn fixed(&self, bound: &HostPort, advertised: &HostPort) -> Overrides {
+    /// Kafka's broker configs that this server's settings fix, facts included. `node`: the id that it has.
+    pub fn fixed(&self, node: u32, bound: &HostPort, advertised: &HostPort) -> Overrides {
         let mut fixed = self.kafka.clone();
         let facts = [
-            ("node.id", self.node_id.to_string()),
-            ("broker.id", self.node_id.to_string()),
+            ("node.id", node.to_string()),
+            ("broker.id", node.to_string()),
             ("listeners", format!("PLAINTEXT://{bound}")),
             ("advertised.listeners", format!("PLAINTEXT://{advertised}")),
             ("log.dirs", self.store_url.clone()),
@@ -56,20 +62,21 @@ impl Settings {
         fixed
     }
 
-    /// The engine of a server that is alone on its metadata.
+    /// The engine: of a server that is alone on its metadata, or of an agent beside others.
     pub fn engine(&self, advertised: &HostPort) -> EngineSettings {
+        let shared = self.metadata_url.is_some();
         EngineSettings {
-            node: self.node_id,
+            node: self.node_id.unwrap_or(if shared { EngineSettings::ANY_NODE } else { ALONE }),
             zone: self.zone.clone(),
             host: advertised.host.clone(),
             port: advertised.port,
-            shards: self.shards,
+            shards: self.shards.unwrap_or(if shared { SHARED_SHARDS } else { ALONE_SHARDS }),
             write: self.write(),
             cache_bytes: self.cache_bytes.0,
             page_bytes: self.page_bytes.0,
             checkpoint: self.checkpoint(),
             lease: self.lease,
-            exclusive: true,
+            exclusive: !shared,
         }
     }
 
@@ -92,6 +99,7 @@ impl Settings {
             bandwidth: Some(self.compactor_bandwidth.0).filter(|limit| *limit > 0),
             requests: Some(self.compactor_requests).filter(|limit| *limit > 0),
             key_map_bytes: self.key_map.bytes(),
+            compact: CompactRules::default(),
             configs: self.kafka.clone(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use siltstone_configs::Overrides;
 use siltstone_objects::Secret;
 
+use super::metadata_url::MetadataUrl;
 use super::value::{Compress, HostPort, LogFormat, Size, Value};
 
 /// What holds if nobody sets it.
@@ -84,15 +85,15 @@ settings! {
         "Where /metrics, /health and /ready are served."
     "listen.advertised" advertised: Option<HostPort>, Follows("`listen.kafka`, or this machine's name if that listens on all addresses");
         "What clients are told to connect to."
-    "node.id" node_id: u32, Is("1");
-        "Kafka's node id of this server, at most 2147483647."
+    "node.id" node_id: Option<u32>, Follows("1; of `siltstone agent` the lowest that no agent has");
+        "Kafka's node id of this server, at most 2147483647. No two agents that live may have the same."
     "node.zone" zone: String, Is("");
         "The zone (rack) of this server; may be empty."
-    "node.lease" lease: Duration, Is("10s");
+    "node.lease" lease: Duration, Is("6s");
         "How long a silent server is taken to be alive by others on the same metadata."
     "node.workers" workers: usize, Is("0");
         "Threads that do the work. 0: as many as processors, at least 2."
-    "cluster.shards" shards: u16, Is("16");
+    "cluster.shards" shards: Option<u16>, Follows("16; with `siltstone agent` 256");
         "Shards of the metadata. Fixed when the cluster is made; later values change nothing."
     "store.url" store_url: String, Follows("`file://<data>/objects`");
         "The object store: file:///dir, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, memory://."
@@ -174,6 +175,10 @@ settings! {
         "A request that began must go on within this time."
     "limits.write" write_stall: Duration, Is("1m");
         "An answer must be taken by its client within this time."
+    "metadata.url" metadata_url: Option<MetadataUrl>, Follows("a file in `data`, of the embedded store");
+        "The metadata store that agents share: postgres://user@host/database. See `operations.md`."
+    "metadata.password" metadata_password: Option<Secret>, Unset("that of the URL");
+        "The password for the metadata store. Better given in the environment than in a file."
     "metadata.cache_bytes" metadata_cache: Size, Is("16MiB");
         "Pages of the embedded metadata store kept in memory."
     "checkpoint.interval" checkpoint_interval: Duration, Is("20s");

@@ -5,6 +5,7 @@ use siltstone_log::{
     BlockPlace, Encoding, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId, SegmentPlace,
     ShardId,
 };
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_records::{Compression, HEADER_LEN, Header, MAGIC, patched_prefix};
 
 /// Bytes of a block that are compressed on trial.
@@ -99,6 +100,13 @@ impl SegmentBuilder {
         self.runs.push(Run { shard, partition, old: Vec::new(), new: Vec::new() });
     }
 
+    /// Says what the run replaces, whatever batches are added: some of theirs may be left out, or be others. Only before the first one.
+    pub fn replaces(&mut self, old: &[Extent]) {
+        if let Some(run) = self.runs.last_mut() {
+            run.old.extend_from_slice(old);
+        }
+    }
+
     /// Adds an old extent to the run, and its batches: `bytes` are exactly them.
     ///
     /// # Errors
@@ -117,6 +125,10 @@ impl SegmentBuilder {
                 return Err(format!("offsets {offset} to {end} are not those of {}..{}", base, extent.end()));
             }
             let before = extent.bytes_before + at as u64;
+            if bugs::on(Bug::MergeLosesBatches) && at > 0 {
+                (base, at) = (end, batch_end);
+                continue;
+            }
             self.batch(offset, end, before, &header, bytes.slice(at..batch_end));
             base = end;
             at = batch_end;

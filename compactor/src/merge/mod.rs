@@ -21,7 +21,7 @@ use crate::telemetry;
 use build::{BuildRules, Built, SegmentBuilder};
 
 /// How long the upload of one segment is tried.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Less than this is built on the spot.
 const LARGE: u64 = 1 << 20;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use siltstone_log::{Position, SegmentRow, ShardId};
+use siltstone_metadata::bugs::{self, Bug};
 
 /// A shard, as far as it matters to reclaim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +49,14 @@ pub fn fate(
         return Fate::Uncounted(shard);
     }
     if row.merged {
+        if bugs::on(Bug::PublishUnguarded) {
+            return Fate::Dead;
+        }
         return if row.writing && writer_lives { Fate::BeingPublished } else { Fate::Dead };
     }
     let Some(stamp) = row.stamp else { return Fate::Unstamped };
     // Where the log is empty, the floor has passed whatever was there.
-    let behind = |state: ShardState| !state.quiet && state.floor.0[..10] < stamp[..];
+    let behind = |state: ShardState| !bugs::on(Bug::SweepBeforeFloor) && !state.quiet && state.floor.0[..10] < stamp[..];
     match row.shards.iter().find(|shard| known(shard).is_some_and(behind)) {
         Some(shard) => Fate::Unfolded(shard),
         None => Fate::Dead,

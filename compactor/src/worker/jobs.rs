@@ -19,7 +19,7 @@ use crate::telemetry;
 use crate::view::Class;
 
 /// A damaged partition is looked at again after so long.
-const DAMAGED: Duration = Duration::from_secs(600);
+pub(super) const DAMAGED: Duration = Duration::from_secs(600);
 /// Merges of one pass, at most: then the leases show life, and retention has its turn.
 const MERGES: usize = 8;
 
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    fn published(&mut self, shard: ShardId, partition: PartitionId) {
+    pub(super) fn published(&mut self, shard: ShardId, partition: PartitionId) {
         if let Some(view) = self.views.get_mut(&shard).and_then(|view| view.partitions.get_mut(&partition)) {
             view.seen = 0;
         }
@@ -189,7 +189,7 @@ impl Worker {
     }
 }
 
-fn told(step: &'static str, shard: ShardId, error: &dyn std::fmt::Display) {
+pub(super) fn told(step: &'static str, shard: ShardId, error: &dyn std::fmt::Display) {
     telemetry::job(step, "failed");
     tracing::warn!(shard = shard.0, %error, "{step} was not completed");
 }

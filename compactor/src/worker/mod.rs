@@ -2,6 +2,7 @@
 //!
 //! Any number of them may run. Each holds its share of the shards, by leases that it gives up when there are more workers than before.
 
+mod compact;
 mod jobs;
 mod leases;
 mod progress;
@@ -78,6 +79,8 @@ pub struct Worker {
     waiting: Option<Instant>,
     /// Partitions that can't be merged, and until when they are left alone.
     damaged: BTreeMap<PartitionId, Instant>,
+    /// What was found at the last look whether partitions are to be compacted.
+    looked: BTreeMap<PartitionId, compact::Looked>,
     reclaimer: Reclaimer,
     tasks: JoinSet<()>,
 }
@@ -125,7 +128,7 @@ impl Compactor {
                     worker.end().await;
                     return;
                 }
-                () = worker.work_watched(progress) => {}
+                () = worker.work_watched(progress) => worker.last_word().await,
             }
         }
     }
@@ -170,6 +173,7 @@ impl Worker {
             views: Views::new(),
             waiting: None,
             damaged: BTreeMap::new(),
+            looked: BTreeMap::new(),
             reclaimer: Reclaimer::default(),
             tasks,
         })
@@ -202,13 +206,22 @@ impl Worker {
         }
     }
 
+    /// The registration is over, and nothing of it is under way any more.
+    pub async fn last_word(&mut self) {
+        self.tasks.abort_all();
+        let look = lease::look_again(self.cx.store.as_ref(), self.cx.registration);
+        if tokio::time::timeout(RETRY, look).await.is_err() {
+            tracing::debug!("the metadata store does not answer at the end");
+        }
+    }
+
     /// Ends the registration: leases and shards are free at once.
     pub async fn end(mut self) {
-        self.tasks.abort_all();
         let ended = lease::end(self.cx.store.as_ref(), self.cx.registration, self.cx.shards, None);
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the compactor's registration could not be ended: others will");
         }
+        self.last_word().await;
     }
 
     /// One look at everything, and what is to be done by that.
@@ -232,6 +245,7 @@ impl Worker {
         self.release().await;
         self.retain(&catalog).await;
         self.merge().await;
+        self.compact(&catalog).await;
         self.leases.beat().await?;
         self.reclaim().await;
         Ok(())

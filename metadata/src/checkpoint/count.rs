@@ -17,6 +17,7 @@ use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit};
 use super::batch::uses;
 use super::rows::corrupt;
 use super::{CheckpointError, Checkpointer};
+use crate::bugs::{self, Bug};
 use crate::keys::{extent_chunk, segment_use, shard_counted};
 use crate::lease::Held;
 use crate::shard::LEVEL_COMPACTION;
@@ -36,7 +37,12 @@ impl Checkpointer {
             return Ok(());
         }
         let range = segment_use::of_shard(self.shard.id());
-        self.write_counts(held, vec![Mutation::ClearRange { range }]).await?;
+        // The key is written, absent as it is: what writes chunks reads it, so that nothing from before can land from here on.
+        let mut begin = vec![Mutation::ClearRange { range }];
+        if !bugs::on(Bug::CountUnfenced) {
+            begin.push(Mutation::Clear { key: shard_counted::key(self.shard.id()) });
+        }
+        self.write_counts(held, begin).await?;
         let sums: Vec<_> = self.sum_up().await?.into_iter().collect();
         for some in sums.chunks(PER_COMMIT) {
             let set = |(segment, sum): &(SegmentId, u64)| Mutation::Set {

@@ -15,7 +15,7 @@ use super::{Candidate, CheckpointError, Checkpointer};
 use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
 use crate::follow::row as read_row;
-use crate::keys::{aborted_chunk, condemned_topic, extent_chunk, partition_row, parts};
+use crate::keys::{aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, parts, shard_counted};
 use crate::lease::Held;
 use crate::shard::{FoldAborted, FoldExtent, LEVEL_COMPACTION};
 
@@ -87,7 +87,7 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let mut batch = Batch { reads: held.reads(), mutations: vec![held.beat()], ..Batch::default() };
+            let mut batch = Batch { mutations: vec![held.beat()], ..self.batch(held) };
             while batch.bytes < COMMIT_BYTES
                 && let Some(copied) = rest.next()
             {
@@ -180,7 +180,7 @@ impl Checkpointer {
         counted: bool,
     ) -> Result<(), CheckpointError> {
         let shard = self.shard.id();
-        let mut batch = Batch { reads: held.reads(), ..Batch::default() };
+        let mut batch = self.batch(held);
         batch.reads.push(parts::range(&partition_row::prefix(shard, id)));
         if let (Some(first), Some(last)) = (extents.first(), extents.last()) {
             batch.reads.push(extent_chunk::between(shard, id, first.base, last.base));
@@ -205,7 +205,7 @@ impl Checkpointer {
             let range = extent_chunk::between(shard, id, end, i64::MAX);
             let page = snapshot.range(&range, RangeLimit { entries: 16, ..RangeLimit::default() }).await?;
             let Some((last, _)) = page.entries.last() else { return Ok(()) };
-            let mut batch = Batch { reads: held.reads(), ..Batch::default() };
+            let mut batch = self.batch(held);
             // Whoever writes the row makes these chunks its own.
             batch.reads.push(parts::range(&partition_row::prefix(shard, id)));
             let gone = KeyRange { begin: range.begin, end: KeyRange::key(last.clone()).end };
@@ -218,6 +218,13 @@ impl Checkpointer {
             batch.mutations.push(Mutation::ClearRange { range: gone });
             self.send(snapshot.as_ref(), batch).await?;
         }
+    }
+
+    /// A transaction that rests on the lease, and on whether the shard is counted: one that was sent before may not land behind that.
+    fn batch(&self, held: &Held) -> Batch {
+        let mut reads = held.reads();
+        reads.push(KeyRange::key(shard_counted::key(self.shard.id())));
+        Batch { reads, ..Batch::default() }
     }
 
     async fn send(&self, snapshot: &dyn Snapshot, batch: Batch) -> Result<(), CheckpointError> {
@@ -265,10 +272,15 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let families = [partition_row::of_topic, aborted_chunk::of_topic, extent_chunk::of_topic];
+            let families = [
+                partition_row::of_topic,
+                aborted_chunk::of_topic,
+                cleaned::of_topic,
+                extent_chunk::of_topic,
+            ];
             let counted = self.shard.checkpoint_view(|state, _, _| state.head().level >= LEVEL_COMPACTION);
             let counted = counted.unwrap_or(true);
-            let ranges = families.iter().take(if counted { 2 } else { 3 });
+            let ranges = families.iter().take(if counted { 3 } else { 4 });
             let clear = ranges.map(|of_topic| Mutation::ClearRange { range: of_topic(shard, *topic) });
             let mut mutations: Vec<_> = clear.collect();
             if counted {

@@ -8,6 +8,7 @@ pub mod broker_configs;
 pub mod catalog_floor;
 pub mod catalog_log;
 pub mod catalog_tick;
+pub mod cleaned;
 pub mod cluster;
 pub mod condemned_topic;
 pub mod ended_registration;
@@ -58,6 +59,7 @@ mod family {
     pub(super) const SEGMENT_ROW: u8 = 0x31;
     pub(super) const SEGMENT_USE: u8 = 0x32;
     pub(super) const SEGMENT_TRASH: u8 = 0x33;
+    pub(super) const CLEANED: u8 = 0x34;
     pub(super) const CONDEMNED_TOPIC: u8 = 0x35;
     pub(super) const SHARD_COUNTED: u8 = 0x36;
     pub(super) const ENDED_REGISTRATION: u8 = 0x37;

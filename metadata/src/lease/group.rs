@@ -1,6 +1,6 @@
 //! Coordinators of groups: a lease without a beat of its own, since the coordinator's registration is its proof of life.
 
-use siltstone_log::RegistrationId;
+use siltstone_log::{RegistrationId, RegistrationRow};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
 
 use crate::keys::lease::{decode_owner, encode_owner};
@@ -62,6 +62,21 @@ pub async fn coordinator(snapshot: &dyn Snapshot, group: &str) -> Result<Option<
     let Some((holder, _)) = owner.as_deref().and_then(decode_owner) else { return Ok(None) };
     let alive = snapshot.get(&registration::key(holder)).await?.is_some();
     Ok(alive.then_some(holder))
+}
+
+/// The registration of the agent that coordinates a group and lives, as of `snapshot`.
+///
+/// # Errors
+/// As the snapshot's reads, or if the row can't be read.
+pub async fn coordinator_row(
+    snapshot: &dyn Snapshot,
+    group: &str,
+) -> Result<Option<RegistrationRow>, StoreError> {
+    let owner = snapshot.get(&group_owner::key(group)).await?;
+    let Some((holder, _)) = owner.as_deref().and_then(decode_owner) else { return Ok(None) };
+    let row = snapshot.get(&registration::key(holder)).await?;
+    let decode = |row: bytes::Bytes| RegistrationRow::decode(&row);
+    row.map(decode).transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// Takes a group for the agent registered as `own`, unless another one that lives has it. Also if it has it already: then what it sent before and

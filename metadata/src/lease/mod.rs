@@ -7,9 +7,13 @@
 mod group;
 mod observe;
 mod registration;
+mod roster;
 mod task;
 
-pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator};
+pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row};
 pub use observe::Observer;
-pub use registration::{Membership, RegisterError, end, existing_cluster, list, open_cluster, register};
+pub use registration::{
+    Membership, RegisterError, end, existing_cluster, join, list, look_again, open_cluster, register,
+};
+pub use roster::Roster;
 pub use task::{Held, TaskLease};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Store, StoreError};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, Store, StoreError};
 use tokio::time::Instant;
 
-use super::Observer;
+use super::{Observer, Roster};
 use crate::ambient::Ambient;
 use crate::keys::{beat, cluster, ended_registration, registration, shard_log, shard_tick};
 use crate::shard::{MAX_LEVEL, MIN_LEVEL};
@@ -28,6 +28,14 @@ pub enum RegisterError {
     /// The cluster's feature level is not one that this program follows.
     #[error("the cluster is at feature level {0}; this program follows {MIN_LEVEL} to {MAX_LEVEL}")]
     Level(u32),
+    /// Another agent that lives has this node id.
+    #[error("node id {node} belongs to the agent at {place}; a dead agent's is free again after its lease")]
+    NodeTaken {
+        /// The id.
+        node: u32,
+        /// Where that agent is reached, as host:port.
+        place: String,
+    },
 }
 
 impl From<StoreError> for RegisterError {
@@ -149,12 +157,62 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
     Err(RegisterError::Unavailable(last))
 }
 
+/// Begins a registration beside those of other agents, under a node id that none of them has: `row.node`, or the lowest free one if
+/// that is `None`. An agent at the same address is a former life of this one: its id may be used again, while its registration runs out. Returns
+/// the row as written.
+///
+/// # Errors
+/// See [`RegisterError`]: also if another agent has the node id.
+pub async fn join(
+    store: &dyn Store,
+    row: RegistrationRow,
+    node: Option<u32>,
+) -> Result<RegistrationRow, RegisterError> {
+    let mut last = String::new();
+    let key = registration::key(row.id);
+    for attempt in 0..TRIES {
+        let snapshot = store.snapshot().await?;
+        if let Some(written) = snapshot.get(&key).await? {
+            return Ok(RegistrationRow::decode(&written)?);
+        }
+        let mut others = all(&*snapshot).await?;
+        others.retain(|other| other.role == row.role && (&other.host, other.port) != (&row.host, row.port));
+        let node = match node {
+            Some(node) => node,
+            None => (1..).find(|node| others.iter().all(|other| other.node != *node)).unwrap_or(0),
+        };
+        if let Some(other) = others.iter().find(|other| other.node == node) {
+            return Err(RegisterError::NodeTaken { node, place: format!("{}:{}", other.host, other.port) });
+        }
+        let row = RegistrationRow { node, ..row.clone() };
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            // Of two that begin at once with one id, the second looks again.
+            reads: vec![registration::all()],
+            mutations: vec![
+                Mutation::Set { key: key.clone(), value: row.encode().into() },
+                Mutation::Add { key: beat::key(row.id), delta: 1 },
+            ],
+            ..Commit::default()
+        };
+        match store.commit(commit).await {
+            Ok(_) => return Ok(row),
+            Err(error) => last = error.to_string(),
+        }
+        pause(attempt).await;
+    }
+    Err(RegisterError::Unavailable(last))
+}
+
 /// All registrations that have not been ended.
 ///
 /// # Errors
 /// See [`RegisterError`].
 pub async fn list(store: &dyn Store) -> Result<Vec<RegistrationRow>, RegisterError> {
-    let snapshot = store.snapshot().await?;
+    all(&*store.snapshot().await?).await
+}
+
+async fn all(snapshot: &dyn Snapshot) -> Result<Vec<RegistrationRow>, RegisterError> {
     let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
     page.entries.iter().map(|(_, value)| Ok(RegistrationRow::decode(value)?)).collect()
 }
@@ -199,6 +257,15 @@ pub async fn end(
     Err(RegisterError::Unavailable(last))
 }
 
+/// Has reclaim look once more for what a registration that is over has left over: to be called by its process, once nothing of it is
+/// under way any more. A writer that was paused for long may have stored something after others had looked.
+pub async fn look_again(store: &dyn Store, id: RegistrationId) {
+    let commit = Commit { mutations: vec![ended_registration::set(id)], ..Commit::default() };
+    if let Err(error) = store.commit(commit).await {
+        tracing::debug!(%error, "what the registration left over may stay: fsck finds it");
+    }
+}
+
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
     let mut mutations =
         vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];
@@ -218,6 +285,9 @@ pub struct Membership {
     shards: u16,
     lease: Duration,
     others: BTreeMap<RegistrationId, Observer>,
+    /// When the store was last looked at with success.
+    looked: Duration,
+    roster: Arc<Roster>,
 }
 
 impl std::fmt::Debug for Membership {
@@ -229,7 +299,15 @@ impl std::fmt::Debug for Membership {
 impl Membership {
     /// For the agent with registration `own`; `lease`: how long another must be silent to be declared dead.
     pub fn new(store: Arc<dyn Store>, own: RegistrationId, shards: u16, lease: Duration) -> Self {
-        Membership { store, own, shards, lease, others: BTreeMap::new() }
+        let (others, roster) = (BTreeMap::new(), Arc::default());
+        Membership { store, own, shards, lease, others, looked: Duration::ZERO, roster }
+    }
+
+    /// The same, telling who is alive to `roster`.
+    #[must_use]
+    pub fn telling(mut self, roster: Arc<Roster>) -> Self {
+        self.roster = roster;
+        self
     }
 
     /// Beats and watches until the own registration is found to be over.
@@ -262,22 +340,31 @@ impl Membership {
             tracing::debug!(%error, "beat not known to be written");
         }
         let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
-        let mut seen = BTreeMap::new();
+        let now = started.elapsed();
+        if now.saturating_sub(self.looked) > self.lease / 2 {
+            // The store, or this agent, was away: the others could not beat either, or could not be heard.
+            self.others.clear();
+        }
+        self.looked = now;
+        let (mut seen, mut alive) = (BTreeMap::new(), Vec::new());
         for (_, value) in &page.entries {
             let row = RegistrationRow::decode(value)?;
             if row.id == self.own {
+                alive.push(row);
                 continue;
             }
             let pulse = snapshot.get(&beat::key(row.id)).await?;
             let mut observer = self.others.remove(&row.id).unwrap_or_default();
-            let silent = observer.observe(Some(value.clone()), pulse.clone(), started.elapsed());
+            let silent = observer.observe(Some(value.clone()), pulse.clone(), now);
             if silent >= self.lease && end(self.store.as_ref(), row.id, self.shards, Some(pulse)).await? {
                 tracing::warn!(registration = ?row.id, node = row.node, "agent shows no life: its registration is ended");
                 continue;
             }
             seen.insert(row.id, observer);
+            alive.push(row);
         }
         self.others = seen;
+        self.roster.tell(alive);
         Ok(true)
     }
 }

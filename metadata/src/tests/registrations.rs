@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{Entry, RegistrationId, ShardId};
+use siltstone_log::{Entry, RegistrationId, RegistrationRow, ShardId};
 use siltstone_store::memory::Faults;
 use siltstone_store::{CommitError, Store};
 
 use super::kit::*;
 use crate::follow::OwnOutcome;
 use crate::keys::{beat, registration};
-use crate::lease::{Membership, end, list, open_cluster, register};
+use crate::lease::{Membership, RegisterError, Roster, end, join, list, open_cluster, register};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -83,6 +83,52 @@ async fn a_beat_in_between_saves_it() {
     assert!(end(&cluster.store, a.own, 1, None).await.unwrap(), "again: it is over");
     assert_eq!(ends(&cluster, a.own).await, [1]);
     running.await.unwrap();
+}
+
+/// While the store was away nobody could beat: that says nothing of who lives.
+#[tokio::test(start_paused = true)]
+async fn when_the_store_was_away_nobody_is_taken_for_dead() {
+    let cluster = Cluster::new(1).await;
+    let (a, b) = (cluster.agent(1).await, cluster.agent(2).await);
+    let roster = Arc::new(Roster::default());
+    let running = [
+        tokio::spawn(membership(&cluster, &a).telling(roster.clone()).run()),
+        tokio::spawn(membership(&cluster, &b).run()),
+    ];
+    seconds(30).await;
+    [&a, &b].iter().for_each(|agent| agent.store.set_faults(Faults::cut()));
+    seconds(60).await;
+    [&a, &b].iter().for_each(|agent| agent.store.set_faults(Faults::none()));
+    seconds(60).await;
+    assert_eq!(alive(&cluster).await, [a.own, b.own]);
+    assert_eq!(roster.agents().iter().map(|agent| agent.id).collect::<Vec<_>>(), [a.own, b.own]);
+    running.iter().for_each(|membership| membership.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_agents_have_one_node_id() {
+    let cluster = Cluster::new(1).await;
+    let at = |n: u128, port: u16| RegistrationRow { port, ..registration_row(RegistrationId(n)) };
+    let slow = Duration::from_millis(1);
+    let joining: Vec<_> = (1..=5)
+        .map(|n| {
+            let store = cluster.store.handle(n);
+            store.set_faults(Faults { delay: slow..=slow * 20, ..Faults::none() });
+            tokio::spawn(async move { join(&store, at(u128::from(n), 9000 + n as u16), None).await })
+        })
+        .collect();
+    let mut nodes = Vec::new();
+    for joined in joining {
+        nodes.push(joined.await.unwrap().unwrap().node);
+    }
+    nodes.sort_unstable();
+    assert_eq!(nodes, [1, 2, 3, 4, 5]);
+    let taken = join(&cluster.store, at(6, 9006), Some(3)).await;
+    assert!(matches!(taken, Err(RegisterError::NodeTaken { node: 3, .. })), "{taken:?}");
+    // At the same address it is the same agent, whose former life runs out.
+    let third = list(&cluster.store).await.unwrap().into_iter().find(|row| row.node == 3).unwrap();
+    assert_eq!(join(&cluster.store, at(7, third.port), Some(3)).await.unwrap().node, 3);
+    assert_eq!(join(&cluster.store, at(8, 9008), None).await.unwrap().node, 6);
 }
 
 /// A registration's first try that lands late must not bring it back once it is ended.

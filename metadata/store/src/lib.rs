@@ -42,6 +42,8 @@ mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod read;
 pub mod redb;
 mod resolve;

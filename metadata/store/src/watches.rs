@@ -62,6 +62,14 @@ impl Watches {
         }
     }
 
+    /// Fires the watches of the keys for which `touched` holds.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn fire_if(&self, touched: impl Fn(&[u8]) -> bool) {
+        let mut registry = self.lock();
+        let hit: Vec<_> = registry.keys.keys().filter(|key| touched(key)).cloned().collect();
+        hit.iter().for_each(|key| registry.fire(key));
+    }
+
     /// Fires all: something happened, and it isn't known where.
     pub(crate) fn fire_all(&self) {
         let all = std::mem::take(&mut self.lock().keys);

@@ -135,24 +135,8 @@ impl PageCache {
             let key = Key { segment: segment.id, part: Part::Page(page) };
             let range = self.range(segment.length, page);
             let bytes = range.end - range.start;
-            let started = self.shared.with(|state| {
-                if state.lru.contains(&key) || state.is_coming(&key) {
-                    return None;
-                }
-                if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
-                    return Some(false);
-                }
-                let work = fetch(Arc::clone(&self.source), segment, range);
-                self.shared.launch(state, key, Charge::Ahead(bytes), work);
-                Some(true)
-            });
-            match started {
-                Some(true) => telemetry::cache_prefetch("started"),
-                Some(false) => {
-                    telemetry::cache_prefetch("dropped");
-                    return false;
-                }
-                None => {}
+            if !self.ahead(key, bytes, || fetch(Arc::clone(&self.source), segment, range)) {
+                return false;
             }
         }
         true
@@ -188,6 +172,63 @@ impl PageCache {
             async move { Ok(vec![made.await?].into()) }
         });
         Decoding { segment, wait }
+    }
+
+    /// Starts to read a block by itself, in one request for exactly its bytes: for blocks that are large enough to be worth one, and of which a
+    /// page would hold parts of others. `decode` makes what is kept of what is stored; it has `length` bytes.
+    pub fn begin_block<F>(
+        &self,
+        segment: SegmentPlace,
+        range: Range<u64>,
+        length: u64,
+        decode: impl FnOnce(Bytes) -> F + Send + 'static,
+    ) -> Decoding
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        let key = Key { segment: segment.id, part: Part::Block(range.start) };
+        let charge = Charge::Fetch(length.max(range.end.saturating_sub(range.start)));
+        let work = || block(Arc::clone(&self.source), segment, range, decode);
+        Decoding { segment: segment.id, wait: self.shared.obtain(key, charge, work) }
+    }
+
+    /// As [`begin_block`](PageCache::begin_block) for one that will be wanted soon, as [`prefetch`](PageCache::prefetch) does with pages.
+    pub fn prefetch_block<F>(
+        &self,
+        segment: SegmentPlace,
+        range: Range<u64>,
+        length: u64,
+        decode: impl FnOnce(Bytes) -> F + Send + 'static,
+    ) -> bool
+    where
+        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+    {
+        let key = Key { segment: segment.id, part: Part::Block(range.start) };
+        let bytes = length.max(range.end.saturating_sub(range.start));
+        self.ahead(key, bytes, || block(Arc::clone(&self.source), segment, range, decode))
+    }
+
+    /// Starts read-ahead, if there is room for it and the entry is not there. Whether there was room.
+    fn ahead<F>(&self, key: Key, bytes: u64, work: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let started = self.shared.with(|state| {
+            if state.lru.contains(&key) || state.is_coming(&key) {
+                return None;
+            }
+            if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
+                return Some(false);
+            }
+            self.shared.launch(state, key, Charge::Ahead(bytes), work());
+            Some(true)
+        });
+        match started {
+            Some(true) => telemetry::cache_prefetch("started"),
+            Some(false) => telemetry::cache_prefetch("dropped"),
+            None => {}
+        }
+        started != Some(false)
     }
 
     /// Drops what is held of a segment, and keeps nothing of what is being fetched of it.
@@ -237,6 +278,20 @@ impl Decoding {
         let pieces = self.wait.done(|| self.segment.to_string()).await?;
         Ok(pieces.first().cloned().unwrap_or_default())
     }
+}
+
+async fn block<F>(
+    source: Arc<dyn SegmentSource>,
+    segment: SegmentPlace,
+    range: Range<u64>,
+    decode: impl FnOnce(Bytes) -> F,
+) -> Outcome
+where
+    F: Future<Output = Result<Bytes, ReadError>> + Send,
+{
+    let pieces = fetch(source, segment, range).await?;
+    let stored = pieces.first().cloned().unwrap_or_default();
+    Ok(vec![decode(stored).await?].into())
 }
 
 async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentPlace, range: Range<u64>) -> Outcome {

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use crate::{
-    CatalogEntry, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
+    CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
     RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs,
     decode_extents, encode_aborted, encode_configs, encode_extents,
 };
@@ -43,11 +43,12 @@ pub fn fuzz_footer(data: &[u8]) {
     }
 }
 
-/// Partition rows, chunks of extents and of aborted transactions, and shard heads.
+/// Partition rows, chunks of extents and of aborted transactions, how far partitions are compacted, and shard heads.
 pub fn fuzz_rows(data: &[u8]) {
     stable(data, PartitionRow::decode, PartitionRow::encode);
     stable(data, decode_extents, |extents| encode_extents(extents));
     stable(data, decode_aborted, |entries| encode_aborted(entries));
+    stable(data, CleanedRow::decode, CleanedRow::encode);
     stable(data, ShardHead::decode, ShardHead::encode);
     stable(data, SegmentRow::decode, SegmentRow::encode);
 }

@@ -5,6 +5,7 @@
 
 mod aborted;
 mod catalog;
+mod cleaned;
 mod codec;
 mod entry;
 mod extent;
@@ -23,6 +24,7 @@ pub use aborted::{Aborted, decode_aborted, encode_aborted};
 pub use catalog::{
     CatalogEntry, ClusterRow, Configs, RegistrationRow, Role, TopicRow, decode_configs, encode_configs,
 };
+pub use cleaned::{CleanedRow, CleaningRow, MAX_OPEN_PRODUCERS, OpenProducers};
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
 pub use extent::{Extent, ExtentPlace, decode_extents, encode_extents};

@@ -25,6 +25,7 @@ fn docs_hold_the_modules_tables() {
         ("rows", "row"),
         ("rows", "extent"),
         ("rows", "aborted"),
+        ("rows", "cleaned"),
         ("rows", "head"),
         ("catalog", "catalog"),
         ("groups", "group/consumer"),

@@ -191,6 +191,13 @@ fn new_txn_row() -> TxnRow {
     }
 }
 
+fn cleaned_rows() -> Vec<(&'static str, CleanedRow)> {
+    let open = OpenProducers { all: false, ids: [7, 1 << 33].into() };
+    let round = CleaningRow { begun: AT, upto: 1 << 41, cursor: 300, horizon: Some(AT + 86_400_000), open };
+    let row = CleanedRow { first_dirty: 1 << 40, begun: AT - 1000, horizon: None, round: None };
+    vec![("cleaned-row", row.clone()), ("cleaned-row-round", CleanedRow { horizon: Some(-1), round: Some(round), ..row })]
+}
+
 fn topic_row() -> TopicRow {
     TopicRow {
         name: "orders.v1".to_owned(),
@@ -333,6 +340,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("v2/extent-chunk", encode_extents(&extents_with_markers())));
     all.push(("v2/aborted-chunk", encode_aborted(&aborted())));
     all.push(("v2/registration-row", compactor_row().encode()));
+    all.extend(cleaned_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all.push(("v3/extent-chunk", encode_extents(&merged_extents())));
     all.extend(segment_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all
@@ -383,6 +391,9 @@ fn the_fixtures_open_for_ever() {
     assert_eq!(decode_aborted(&read("v2/aborted-chunk")), Ok(aborted()));
     assert_eq!(decode_extents(&read("v3/extent-chunk")), Ok(merged_extents()));
     assert_eq!(RegistrationRow::decode(&read("v2/registration-row")), Ok(compactor_row()));
+    for (name, row) in cleaned_rows() {
+        assert_eq!(CleanedRow::decode(&read(name)), Ok(row), "{name}");
+    }
     for (name, row) in segment_rows() {
         assert_eq!(SegmentRow::decode(&read(name)), Ok(row), "{name}");
     }

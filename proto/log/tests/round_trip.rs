@@ -61,6 +61,7 @@ macro_rules! round_trips {
 round_trips! {
     entries: entry(), Entry::encode, Entry::decode, fuzz_entry;
     footers: footer(), Footer::encode, Footer::decode, fuzz_footer;
+    cleaned_rows: cleaned_row(), CleanedRow::encode, CleanedRow::decode, fuzz_rows;
     partition_rows: partition_row(), PartitionRow::encode, PartitionRow::decode, fuzz_rows;
     extents: vec(extent(), 0..6), |all: &Vec<Extent>| encode_extents(all), decode_extents, fuzz_rows;
     aborted_chunks: vec(aborted(), 0..6), |all: &Vec<Aborted>| encode_aborted(all), decode_aborted, fuzz_rows;

@@ -200,6 +200,11 @@ impl Header {
         self.base_offset.saturating_add(i64::from(self.last_offset_delta))
     }
 
+    /// The time, in ms since 1970, from which compaction may drop this batch's tombstones or its marker, if compaction has set one.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     /// The idempotent producer, if there is one.
     pub fn producer(&self) -> Option<Producer> {
         (self.producer_id >= 0).then_some(Producer {

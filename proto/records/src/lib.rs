@@ -4,6 +4,7 @@
 //! - [`validate`]: what a Kafka 4.2 broker checks before it takes a produced batch.
 //! - [`Batch::records`], [`decompress`]: the records, in bounded memory.
 //! - [`BatchBuilder`], [`control_batch`], [`recompress`], [`patched_prefix`], [`with_log_append_time`]: making and changing batches.
+//! - [`rewritten`], [`emptied`]: what compaction leaves of a batch.
 //!
 //! Guarantees: no panic on any bytes; no allocation by a count or length from the wire beyond what the bytes at hand can
 //! hold; decompression is streamed and stops at the caller's cap. The byte tables are in docs/formats/record-batch.md.
@@ -19,6 +20,7 @@ mod header;
 mod recompress;
 mod records;
 mod refusal;
+mod rewrite;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 mod validate;
@@ -35,6 +37,7 @@ pub use header::{
 pub use recompress::{RecompressError, RecompressLimits, recompress};
 pub use records::{HeaderIter, RecordIter, RecordView, Records};
 pub use refusal::{MAX_RECORD_FAULTS, RecordFault, Refusal};
+pub use rewrite::{emptied, rewritten};
 #[cfg(any(test, feature = "testing"))]
 pub use testing::fuzz_batches;
 pub use validate::{Checked, Rules, stored_header, validate};

@@ -1,6 +1,6 @@
 """Installs what scenarios need, into the cache. Every part is skipped when its inputs are unchanged.
 
-Nothing is installed outside the cache but Debian's kcat, and that only when it is missing.
+Nothing is installed outside the cache but Debian's kcat and postgresql, and those only when they are missing.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 
-from . import minio, process
+from . import minio, postgres, process
 from .places import CACHE, INTEROP, KAFKA, KAFKA_JARS
 
 PIP = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4==4.4.5", "python-snappy==0.7.3", "zstandard==0.25.0",
@@ -65,6 +65,12 @@ def apt(package, binary):
 
 def kcat():
     apt("kcat", "kcat")
+
+
+def server_of_postgres():
+    if postgres.programs() is None:
+        process.run(root("apt-get", "update"), seconds=180)
+        process.run(root("apt-get", "install", "-y", "--no-install-recommends", "postgresql"), seconds=300)
 
 
 def kafka():
@@ -154,7 +160,7 @@ def minio_server():
         raise FileNotFoundError(minio.BINARY)
 
 
-PARTS = {"kcat": kcat, "kafka": kafka, "java": java, "java-old": java_old, "python": python, "kafkajs": kafkajs, "go": go,
+PARTS = {"kcat": kcat, "postgres": server_of_postgres, "kafka": kafka, "java": java, "java-old": java_old, "python": python, "kafkajs": kafkajs, "go": go,
          "rdkafka": rdkafka, "rskafka": rskafka, "minio": minio_server,
          "azurite": azurite, "fake-gcs": fake_gcs}
 

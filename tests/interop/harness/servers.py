@@ -83,11 +83,13 @@ class Siltstone(Server):
         named = {f"SILTSTONE_KAFKA__{name.replace('.', '_').upper()}": str(value) for name, value in settings.items()}
         return {**os.environ, **named, **self.env}
 
-    def _launch(self):
+    def _command(self):
         command = [str(SILTSTONE), "standalone", "--data", str(self.data / "data"),
                    "--kafka", self.bootstrap, "--http", f"{HOST}:{self.port + 1}"]
-        if self.store:
-            command += ["--store", self.store]
+        return [*command, "--store", self.store] if self.store else command
+
+    def _launch(self):
+        command = self._command()
         with open(self.data / "server.log", "ab") as log:
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           env=self._environment())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import clients, clouds, connect, dumpavail, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, stalled, store_outage, tools
+from . import agents, clients, clouds, compaction, compaction_chaos, connect, dumpavail, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, stalled, store_outage, tools
 from .java_groups import QUICK, SMALL
 
 
@@ -55,6 +55,7 @@ CASES = [
     Case("kafkajs-groups", group_clients.kafkajs, ("kafkajs", "kcat", "python"), 90),
     Case("rdkafka-groups", group_clients.rdkafka, ("rdkafka", "kcat", "python"), 90),
     Case("rskafka", clients.rskafka, ("rskafka", "kcat"), 60),
+    Case("compaction", compaction.run, ("java", "kafka"), 480, own_server=True, settings=compaction.SETTINGS),
     Case("kafka-streams", java_groups.streams, ("java",), 150),
     Case("kafka-connect", connect.run, ("java", "kcat"), 150),
     Case("kafka-tools", tools.run, ("java", "kcat"), 150),
@@ -75,6 +76,9 @@ CASES = [
     Case("stalled", stalled.run, (), 180, own_server=True, siltstone_only=True),
     Case("partitions", partitions.run, (), 180, siltstone_only=True),
     Case("full-disk", full_disk.run, ("java", "python", "kcat"), 200, own_server=True, siltstone_only=True, per_minute=60),
+    Case("compaction-chaos", compaction_chaos.run, ("java", "kcat", "postgres", "python"), 420, own_server=True, siltstone_only=True, settings=QUICK,
+         per_minute=75),
+    Case("agents", agents.run, ("java", "kcat", "postgres", "python"), 240, own_server=True, siltstone_only=True),
     Case("gs-store", clouds.google, ("kcat", "fake-gcs"), 120, own_server=True, siltstone_only=True),
     Case("az-store", clouds.azure, ("kcat", "azurite"), 120, own_server=True, siltstone_only=True),
 ]

@@ -180,6 +180,7 @@ async fn one_life(world: &World, index: usize) {
         () = groups.clone().run(config.clone()) => {}
         () = groups.expire(config) => {}
     }
+    engine.stop(Duration::ZERO).await;
     world.event(format_args!("agent {index} finds that {id:?} is over"));
     world.count(|counts| counts.ended += 1);
 }

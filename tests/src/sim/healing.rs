@@ -5,13 +5,13 @@ use std::time::Duration;
 use siltstone_agent::fetch::{FetchError, FetchSpec};
 use siltstone_agent::produce::WriteError;
 use siltstone_log::PartitionId;
-use siltstone_metadata::shard::Verdict;
+use siltstone_metadata::shard::{LEVEL_COMPACTION, Verdict};
 use tokio::time::sleep;
 
 use super::clients::members::Group;
 use super::clients::{fetched, new_batch, send, spec};
 use super::invariants::s6::{self, Known};
-use super::invariants::{Violation, after_step, fail, groups, s1};
+use super::invariants::{Violation, after_step, fail, groups, s1, s8};
 use super::nemesis;
 use super::world::World;
 
@@ -48,6 +48,7 @@ async fn well(world: &World) -> Result<(), Violation> {
     if world.clients_at_work.get() > 0 {
         return fail(NAME, format!("{} clients still wait", world.clients_at_work.get()));
     }
+    nothing_left_over(world).await?;
     // Faults that were to end later may have been put back to calm twice: that does no harm.
     nemesis::heal(world);
     for agent in 0..world.agents.len() {
@@ -64,6 +65,24 @@ async fn well(world: &World) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// What crashed writers left over is found and deleted.
+async fn nothing_left_over(world: &World) -> Result<(), Violation> {
+    let begun = world.elapsed();
+    loop {
+        let (left, level) = {
+            let oracle = world.oracle.borrow();
+            (s8::left_over(&oracle), oracle.shards[0].state.head().level)
+        };
+        if left.is_empty() || level < LEVEL_COMPACTION {
+            return Ok(());
+        }
+        if world.elapsed() > begun + PATIENCE {
+            return fail(NAME, format!("{} objects are left over, such as {}", left.len(), left[0]));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Writes a batch through an agent. Whoever finds out by this that its registration is over may say so, and start anew.

@@ -72,7 +72,7 @@ fn all(world: &World, slow: bool) -> Result<(), Violation> {
     groups::rows(world)?;
     if slow {
         seen.s7.rows(world, &oracle)?;
-        s8::kept(&oracle)?;
+        s8::kept(world, &oracle)?;
     }
     let mut counts = world.counts.borrow_mut();
     (counts.entries, counts.voids) = oracle.entries;

@@ -1,7 +1,7 @@
 //! The simulation: a cluster of agents in one thread and in virtual time, everything from one seed (design, section 9; style, rule 15).
 //!
 //! ```text
-//! clients ─▶ agents (real engines) ─▶ gates ─▶ one metadata store, one bucket, both with faults
+//! clients ─▶ agents (real engines), compactors ─▶ gates ─▶ one metadata store, one bucket, both with faults
 //!    │            ▲                                   │
 //!    │         nemesis: crashes, pauses, cuts, storms │ read past all faults, after every step
 //!    └─ what they were promised ─▶ oracle ◀───────────┘ ─▶ invariants: one file each
@@ -26,6 +26,7 @@ mod agent;
 mod ambient;
 mod batches;
 mod clients;
+mod compactor;
 mod gate;
 mod healing;
 mod invariants;
@@ -110,6 +111,9 @@ async fn simulate(plan: Plan) -> Report {
     let mut tasks = tokio::task::JoinSet::new();
     for index in 0..world.agents.len() {
         tasks.spawn_local(agent::live(world.clone(), index));
+    }
+    for index in 0..world.compactors.len() {
+        tasks.spawn_local(compactor::live(world.clone(), index));
     }
     clients::spawn(&world, &mut tasks);
     tasks.spawn_local(nemesis::run(world.clone()));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use siltstone_objects::testing;
-use siltstone_store::memory::{Chance, Faults};
+use siltstone_store::memory::{Chance, Faults, MemoryStore};
 use tokio::time::sleep;
 
 use super::setup::{FLOOR_LAG, LEASE};
@@ -13,7 +13,7 @@ use super::world::World;
 /// Breaks things until the storm is over.
 pub(super) async fn run(world: Rc<World>) {
     let mut chance = world.chance(1);
-    world.agents.iter().for_each(|agent| agent.store.set_faults(calm()));
+    handles(&world).for_each(|store| store.set_faults(calm()));
     world.bucket.set(calm_bucket());
     // Some runs are rough, some are quiet for long.
     let pace = 150 + chance.below(1500);
@@ -23,6 +23,9 @@ pub(super) async fn run(world: Rc<World>) {
             return;
         }
         strike(&world, &mut chance);
+        if chance.happens(0.5) {
+            strike_compactor(&world, &mut chance);
+        }
     }
 }
 
@@ -64,6 +67,37 @@ fn strike(world: &Rc<World>, chance: &mut Chance) {
             world.agents[index].clock.jump(ahead);
         }
     }
+}
+
+fn handles(world: &World) -> impl Iterator<Item = &MemoryStore> {
+    let agents = world.agents.iter().map(|agent| &agent.store);
+    agents.chain(world.compactors.iter().map(|place| &place.store))
+}
+
+fn strike_compactor(world: &Rc<World>, chance: &mut Chance) {
+    let index = chance.below(world.compactors.len() as u64) as usize;
+    let lasting = Duration::from_millis(50 + chance.below(3000));
+    let faults = match chance.below(12) {
+        0..=4 => {
+            let down_for = Duration::from_millis(chance.below(1500));
+            world.event(format_args!("compactor {index} crashes, for {down_for:?}"));
+            world.count(|counts| counts.compactor_crashes += 1);
+            return world.compactors[index].crash(down_for);
+        }
+        5 | 6 => storm(chance),
+        7 => Faults::cut(),
+        8 | 9 => unknown_commits(),
+        _ => {
+            // Often longer than its leases.
+            let lasting = Duration::from_millis(chance.below(3 * LEASE.as_millis() as u64));
+            world.event(format_args!("compactor {index} pauses, for {lasting:?}"));
+            world.compactors[index].gate.close();
+            return later(world, lasting, move |world| world.compactors[index].gate.open());
+        }
+    };
+    world.event(format_args!("the store of compactor {index} has faults, for {lasting:?}"));
+    world.compactors[index].store.set_faults(faults);
+    later(world, lasting, move |world| world.compactors[index].store.set_faults(calm()));
 }
 
 /// Runs `undo` after a while, whether or not the storm still goes on.
@@ -137,6 +171,10 @@ pub(super) fn heal(world: &World) {
     for agent in &world.agents {
         agent.store.set_faults(calm());
         agent.gate.open();
+    }
+    for place in &world.compactors {
+        place.store.set_faults(calm());
+        place.gate.open();
     }
     world.bucket.set(calm_bucket());
 }

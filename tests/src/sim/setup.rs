@@ -12,7 +12,7 @@ use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, PartitionId, ShardId}
 use siltstone_metadata::catalog::{Changes, NewTopic};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_metadata::keys::{cluster, group_offset, shard_log};
-use siltstone_metadata::shard::MIN_LEVEL;
+use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::{Hedge, Options, Requests};
 use siltstone_store::{Commit, Mutation, Store};
 
@@ -101,16 +101,21 @@ pub(super) fn requests() -> Options {
     Options { requests, ..Options::default() }
 }
 
-/// Makes the cluster at the lowest feature level, as an older program would have made it, and its first topic.
+/// Every third cluster begins at the lowest feature level, and is raised at some time.
+fn first_level(world: &World) -> u32 {
+    if world.seed.is_multiple_of(3) { MIN_LEVEL } else { MAX_LEVEL }
+}
+
+/// Makes the cluster, in part at the lowest feature level, as an older program would have made it, and its first topic.
 pub(super) async fn cluster(world: &Rc<World>) {
     let row = ClusterRow {
         cluster_id: "simulation".into(),
         incarnation: 1,
         shards: world.shards,
         created: 0,
-        level: MIN_LEVEL,
+        level: first_level(world),
     };
-    let level: Bytes = Entry::Feature { level: MIN_LEVEL }.encode().into();
+    let level: Bytes = Entry::Feature { level: row.level }.encode().into();
     let mut mutations = vec![Mutation::Set { key: cluster::key(), value: row.encode().into() }];
     mutations.extend((0..world.shards).map(|shard| shard_log::append(ShardId(shard), 0, level.clone())));
     let made = world.store.commit(Commit { mutations, ..Commit::default() }).await;
@@ -133,6 +138,11 @@ pub(super) async fn cluster(world: &Rc<World>) {
     assert!(made.is_ok(), "nothing disturbs the beginning");
 }
 
+/// Retention keeps some of what is in it, but for the topic that groups read.
 pub(super) fn new_topic(name: &str, partitions: u32) -> NewTopic {
-    NewTopic { name: name.into(), partitions, replication_factor: 1, configs: Configs::default() }
+    let mut configs = Configs::default();
+    if name != GROUPED {
+        configs.insert("retention.bytes".to_owned(), "12000".to_owned());
+    }
+    NewTopic { name: name.into(), partitions, replication_factor: 1, configs }
 }

@@ -56,6 +56,12 @@ counts! {
     crashes,
     /// Clean stops.
     stops,
+    /// Crashes of compactors.
+    compactor_crashes,
+    /// Merged extents whose bytes were compared with the log.
+    merged,
+    /// Segments that became trash.
+    trashed,
     /// Pauses.
     pauses,
     /// Registrations that others ended.

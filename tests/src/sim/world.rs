@@ -14,6 +14,7 @@ use siltstone_store::memory::{Chance, Faults, MemoryStore};
 use tokio::time::Instant;
 
 use super::agent::Agent;
+use super::compactor::Place;
 use super::clients::members::{Group, Speaks};
 use super::invariants::{Seen, Violation, groups};
 use super::oracle::Oracle;
@@ -28,6 +29,7 @@ pub(super) struct World {
     pub(super) store: MemoryStore,
     pub(super) bucket: Arc<FaultyStore>,
     pub(super) agents: Vec<Agent>,
+    pub(super) compactors: Vec<Place>,
     pub(super) oracle: RefCell<Oracle>,
     /// What the invariants remember from step to step.
     pub(super) seen: RefCell<Seen>,
@@ -56,6 +58,8 @@ impl World {
         let agents = 2 + chance.below(3) as usize;
         let store = MemoryStore::new(chance.any(), Faults::none());
         let bucket = Arc::new(FaultyStore::new(chance.any()));
+        let compactors = 1 + chance.below(2);
+        let compactors = (0..compactors).map(|_| Place::new(&store, &bucket, &mut chance)).collect();
         let agents =
             (0..agents).map(|index| Agent::new(index, shards, &store, &bucket, &mut chance)).collect();
         Rc::new(World {
@@ -65,6 +69,7 @@ impl World {
             store,
             bucket,
             agents,
+            compactors,
             seen: RefCell::default(),
             counts: RefCell::default(),
             storming: Cell::new(true),

@@ -48,6 +48,6 @@ fn text(settings: &Settings, listeners: &Listeners, advertised: &HostPort, objec
          \n",
         version = env!("CARGO_PKG_VERSION"),
         http = listeners.http_address,
-        data = settings.data,
+        data = settings.metadata_url.as_ref().map_or_else(|| settings.data.clone(), ToString::to_string),
     )
 }

@@ -1,4 +1,4 @@
-//! Where a server keeps things: the metadata's file, and the object store.
+//! Where a server keeps things: its metadata, in a file or a store that agents share, and the object store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +11,40 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::settings::metadata_url::MetadataUrl;
 
 /// The file of the metadata in the data directory.
 pub(crate) const METADATA: &str = "metadata.redb";
 /// How long the object store may take to answer at start.
 const CHECK: Duration = Duration::from_secs(20);
 
+/// Opens the metadata: the store that is named, or else the embedded one.
+pub(in crate::command) async fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    match &settings.metadata_url {
+        Some(url) => shared(settings, url).await,
+        None => embedded(settings),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn shared(settings: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, Failure> {
+    use siltstone_store::postgres::{Address, Options, PostgresStore};
+    let failed = |why: String| Failure::new(format!("the metadata store can't be used: {why}"));
+    let mut address = Address::parse(url.whole().expose()).map_err(failed)?;
+    if let Some(password) = &settings.metadata_password {
+        address = address.with_password(password.expose());
+    }
+    let store = PostgresStore::open(address, Options::default()).await;
+    Ok(Arc::new(store.map_err(|error| failed(error.to_string()))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn shared(_: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, Failure> {
+    Err(Failure::new(format!("this program was built without what {url} needs")))
+}
+
 /// Opens the metadata in the data directory, which is made if it is not there.
-pub(in crate::command) fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+fn embedded(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     let data = Path::new(&settings.data);
     std::fs::create_dir_all(data)
         .map_err(|error| Failure::new(format!("the directory {} can't be made: {error}", data.display())))?;

@@ -313,6 +313,17 @@ pub fn consumer_member() -> impl Strategy<Value = ConsumerMemberRow> {
     })
 }
 
+pub fn cleaned_row() -> impl Strategy<Value = CleanedRow> {
+    let open = prop_oneof![
+        Just(OpenProducers { all: true, ids: Default::default() }),
+        btree_set(offset(), 0..5).prop_map(|ids| OpenProducers { all: false, ids })
+    ];
+    let round = (any::<i64>(), offset(), offset(), option::of(any::<i64>()), open)
+        .prop_map(|(begun, upto, cursor, horizon, open)| CleaningRow { begun, upto, cursor, horizon, open });
+    (offset(), any::<i64>(), option::of(any::<i64>()), option::of(round))
+        .prop_map(|(first_dirty, begun, horizon, round)| CleanedRow { first_dirty, begun, horizon, round })
+}
+
 pub fn txn_row() -> impl Strategy<Value = TxnRow> {
     let ids = (offset(), 0..=i16::MAX, -1..=i16::MAX, -1..=i64::MAX, 0..=i32::MAX);
     let state = prop_oneof![

@@ -9,13 +9,15 @@ use crate::sim::oracle::PartitionLog;
 
 const NAME: &str = "S3";
 
-/// The fold has judged a batch: the oracle must judge alike, from nothing but what is in the log.
+/// The fold has judged a batch: the oracle must judge alike, from nothing but what is in the log, and which producers may have been forgotten
+/// (design, section 3: an id that was given out before an `Expire`, and that the partition does not know, may begin anywhere).
 pub(in crate::sim) fn in_sequence(
     log: &mut PartitionLog,
     partition: PartitionId,
     batch: &BatchMeta,
     verdict: Verdict,
     id: BatchId,
+    forgotten_below: i64,
 ) -> Result<(), Violation> {
     if batch.void || verdict == Verdict::Void {
         return match (batch.void, verdict) {
@@ -31,7 +33,10 @@ pub(in crate::sim) fn in_sequence(
     };
     let expected = log.expected(producer);
     match verdict {
-        Verdict::Appended { .. } if expected != producer.first_sequence => {
+        Verdict::Appended { .. }
+            if expected != producer.first_sequence
+                && (log.producers.contains_key(&producer.id) || producer.id >= forgotten_below) =>
+        {
             fail(NAME, format!("{partition:?} takes {producer:?}, expected is {expected}"))
         }
         Verdict::Appended { .. } => {

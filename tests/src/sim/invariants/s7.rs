@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_agent::engine::Engine;
-use siltstone_log::{Extent, PartitionId, PartitionRow, Position, ShardHead, ShardId, decode_extents};
+use siltstone_log::{
+    ChunkRow, Extent, ExtentPlace, PartitionId, PartitionRow, Position, ShardHead, ShardId, decode_extents,
+};
 use siltstone_metadata::keys::{extent_chunk, partition_row, parts, shard_floor, shard_head};
 use siltstone_metadata::shard::{PartitionState, ShardState};
-use siltstone_store::{RangeLimit, Snapshot};
+use siltstone_store::Snapshot;
 
-use super::{Violation, fail};
+use super::{Violation, fail, s8};
 use crate::sim::oracle::{Oracle, ShardHistory, at_once, comparable};
 use crate::sim::world::World;
 
@@ -21,7 +23,7 @@ const NAME: &str = "S7";
 pub(super) struct Seen {
     positions: BTreeMap<(usize, usize), (u64, Position)>,
     floors: BTreeMap<ShardId, Position>,
-    rows: BTreeMap<PartitionId, Bytes>,
+    rows: BTreeMap<PartitionId, Vec<Bytes>>,
     horizons: BTreeMap<PartitionId, Position>,
 }
 
@@ -137,7 +139,11 @@ impl Seen {
     ) -> Result<Position, String> {
         let Some(bytes) = row else { return Ok(Position::ZERO) };
         let known = self.horizons.get(&id).copied().unwrap_or(Position::ZERO);
-        if self.rows.get(&id) == Some(&bytes) {
+        let shard = history.state.id();
+        let chunks = s8::all(snapshot, &extent_chunk::between(shard, id, 0, i64::MAX));
+        let mut seen = vec![bytes.clone()];
+        seen.extend(chunks.iter().map(|(_, value)| value.clone()));
+        if self.rows.get(&id) == Some(&seen) {
             return Ok(known);
         }
         world.count(|counts| counts.rows += 1);
@@ -150,37 +156,91 @@ impl Seen {
         if comparable(&row) != **truth {
             return Err(format!("the row of {id:?} is {row:?}, not {truth:?}"));
         }
-        let shard = history.state.id();
-        let chunks =
-            at_once(snapshot.range(&extent_chunk::between(shard, id, 0, i64::MAX), RangeLimit::default()));
-        let chunks = chunks.map_err(|error| error.to_string())?;
         let mut extents = Vec::new();
-        for (_, value) in &chunks.entries {
-            extents.extend(decode_extents(value).map_err(|error| error.to_string())?);
+        let mut last = None;
+        for (key, value) in &chunks {
+            let chunk = decode_extents(value).map_err(|error| error.to_string())?;
+            let base = extent_chunk::parse(key).map(|(_, base)| base);
+            if base.is_none() || base != chunk.first().map(|first| first.base) {
+                return Err(format!("a chunk of {id:?} at {base:?} does not begin there"));
+            }
+            last = base.map(|base| ChunkRow { base, extents: chunk.len() as u32 });
+            extents.extend(chunk);
         }
-        same_extents(oracle, id, &row, &extents)?;
+        if row.last_chunk.is_some() && row.last_chunk != last {
+            return Err(format!("the last chunk of {id:?} is {last:?}, not {:?}", row.last_chunk));
+        }
+        same_extents(world, oracle, snapshot, id, &row, &extents)?;
         self.horizons.insert(id, row.horizon);
-        self.rows.insert(id, bytes);
+        self.rows.insert(id, seen);
         Ok(row.horizon)
     }
 }
 
-/// The chunks must hold every extent from the row's log start to its end, and nothing that isn't so.
+/// The chunks must hold every offset from the row's log start to its end once, as it was flushed, or merged with all that is in the log.
 fn same_extents(
+    world: &World,
     oracle: &Oracle,
+    snapshot: &dyn Snapshot,
     id: PartitionId,
     row: &PartitionRow,
     found: &[Extent],
 ) -> Result<(), String> {
     let log = oracle.log(id);
-    let live = |extent: &&Extent| extent.end() > row.log_start && extent.base < row.next;
-    let wanted: Vec<Extent> = log.extents.values().filter(live).copied().collect();
-    let there: Vec<Extent> = found.iter().filter(live).copied().collect();
-    if wanted == there {
+    let mut next = None;
+    for extent in found.iter().filter(|extent| extent.base < row.next) {
+        // What was trimmed before a checkpoint came was never written.
+        let trimmed = extent.base <= row.log_start;
+        if next.is_some_and(|next| next > extent.base || next < extent.base && !trimmed) {
+            return Err(format!("extents of {id:?}: {next:?} comes next, not {}", extent.base));
+        }
+        next = Some(extent.end());
+        if extent.level() == 0 {
+            if extent.end() > row.log_start && log.extents.get(&extent.base) != Some(extent) {
+                return Err(format!("{id:?} has {extent:?}, not {:?}", log.extents.get(&extent.base)));
+            }
+        } else {
+            world.count(|counts| counts.merged += 1);
+            same_bytes(oracle, snapshot, id, row.log_start, extent)?;
+        }
+    }
+    let first = found.first().map_or(row.next, |first| first.base);
+    if row.log_start < row.next && (first > row.log_start || next != Some(row.next)) {
+        return Err(format!("extents of {id:?} are {first}..{next:?}, not {}..{}", row.log_start, row.next));
+    }
+    Ok(())
+}
+
+/// A merged extent must hold what the log has at its offsets, from the log start on; before it, nothing else.
+fn same_bytes(
+    oracle: &Oracle,
+    snapshot: &dyn Snapshot,
+    id: PartitionId,
+    log_start: i64,
+    extent: &Extent,
+) -> Result<(), String> {
+    let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { return Ok(()) };
+    // Where nobody may read it may be gone.
+    if extent.end() <= log_start {
         return Ok(());
     }
-    let ends = |list: &[Extent]| (list.first().map(|e| e.base), list.last().map(Extent::end), list.len());
-    Err(format!("extents of {id:?} (start, end, number) are {:?}, not {:?}", ends(&there), ends(&wanted)))
+    let whole = oracle.segment(snapshot, &segment).ok_or_else(|| format!("{segment:?} is not there"))?;
+    let from = block.start as usize + start as usize;
+    let bytes = whole.get(from..from + extent.length as usize).ok_or("an extent beyond its segment")?;
+    let mut rest = bytes;
+    for (_, batch) in oracle.log(id).batches.range(extent.base..extent.end()) {
+        let mut wanted = batch.base.to_be_bytes().to_vec();
+        wanted.extend_from_slice(&batch.bytes[8..12]);
+        wanted.extend_from_slice(&[0; 4]);
+        wanted.extend_from_slice(&batch.bytes[16..]);
+        match rest.strip_prefix(&wanted[..]) {
+            Some(more) => rest = more,
+            // Trimmed before a checkpoint came.
+            None if batch.end() <= log_start => {}
+            None => return Err(format!("{id:?}: {extent:?} does not hold the batch at {}", batch.base)),
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(format!("{id:?}: {extent:?} holds what is not in the log")) }
 }
 
 fn compare(history: &ShardHistory, oracle: &Oracle, state: &ShardState) -> Result<(), String> {

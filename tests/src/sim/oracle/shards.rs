@@ -154,7 +154,7 @@ impl Oracle {
         }
         match (entry, applied.effect) {
             (Entry::Append(append), Effect::Appended(outcomes)) => {
-                self.appended(snapshot, position, append, &outcomes)
+                self.appended(snapshot, shard, position, append, &outcomes)
             }
             (Entry::TxnEnd(end), Effect::Other) => self.txn_ended(position, end, &applied.touched),
             _ => Ok(()),
@@ -189,6 +189,7 @@ impl Oracle {
     fn appended(
         &mut self,
         snapshot: &dyn Snapshot,
+        shard: usize,
         position: Position,
         append: &Append,
         outcomes: &[BlockOutcome],
@@ -197,6 +198,8 @@ impl Oracle {
         let bytes = s4::durable(&append.segment, bytes)?;
         for (block, outcome) in append.blocks.iter().zip(outcomes) {
             let verdicts = outcome.verdicts.as_deref().unwrap_or_default();
+            let state = self.shards[shard].state.partition(block.partition);
+            let forgotten = state.map_or(0, |state| state.row().forgotten_below);
             let mut at = block.place.start as usize;
             for (batch, verdict) in block.batches.iter().zip(verdicts) {
                 let end = at + batch.bytes as usize;
@@ -204,7 +207,7 @@ impl Oracle {
                 at = end;
                 let log = self.logs.entry(block.partition).or_default();
                 let found = s4::bytes_are_a_batch(&self.promises, block.partition, &bytes, batch)?;
-                s3::in_sequence(log, block.partition, batch, *verdict, found)?;
+                s3::in_sequence(log, block.partition, batch, *verdict, found, forgotten)?;
                 s2::given_out(log, &self.promises, block.partition, batch, *verdict, found, bytes)?;
                 if let (Verdict::Appended { base_offset }, Some(producer)) = (verdict, &batch.producer)
                     && batch.transactional

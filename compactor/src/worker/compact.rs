@@ -1,0 +1,166 @@
+//! Compaction by key, as a step of a pass.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use siltstone_configs::TopicConfig;
+use siltstone_log::{PartitionId, ShardId, TopicRow};
+use siltstone_metadata::catalog::CatalogState;
+use siltstone_metadata::lease::Held;
+use tokio::time::Instant;
+
+use super::Worker;
+use super::jobs::{DAMAGED, config, told};
+use crate::compact::job::{CompactError, Topic};
+use crate::compact::plan::{Plan, RoundPlan};
+use crate::compact::round::{Outcome, RoundError};
+use crate::compact::sink::SinkError;
+use crate::compact::source::SourceError;
+use crate::publish::PublishError;
+use crate::telemetry;
+
+/// Between two signs of life for the leases while a round goes on.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// What was found at the last look at a partition: there is no need for another one until something has changed, or the time has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looked {
+    seen: u64,
+    at: Instant,
+    until: Option<i64>,
+}
+
+impl Worker {
+    /// Compacts what is due by key.
+    pub(super) async fn compact(&mut self, catalog: &CatalogState) {
+        let mut configs: BTreeMap<_, TopicConfig> = BTreeMap::new();
+        let mut due = Vec::new();
+        for (shard, view) in &self.views {
+            for partition in view.partitions.keys() {
+                let Some(topic) = catalog.by_id(partition.topic) else { continue };
+                let fixed = &self.cx.settings.configs;
+                let config =
+                    configs.entry(partition.topic).or_insert_with(|| config(catalog, fixed, &topic.configs));
+                if config.cleanup.compact && !self.damaged.contains_key(partition) {
+                    due.push((*shard, *partition));
+                }
+            }
+        }
+        let live: std::collections::BTreeSet<PartitionId> =
+            due.iter().map(|(_, partition)| *partition).collect();
+        self.looked.retain(|partition, _| live.contains(partition));
+        for (shard, partition) in due {
+            let (Some(row), Some(config)) = (catalog.by_id(partition.topic), configs.get(&partition.topic))
+            else {
+                continue;
+            };
+            if !self.compact_one(shard, partition, row, config).await {
+                return;
+            }
+        }
+    }
+
+    /// Looks at a partition, and does a round if one is due. Whether to go on with others.
+    async fn compact_one(
+        &mut self,
+        shard: ShardId,
+        partition: PartitionId,
+        row: &TopicRow,
+        config: &TopicConfig,
+    ) -> bool {
+        let Some(held) = self.leases.held().get(&shard).copied() else { return true };
+        let view = self.views.get(&shard).and_then(|view| view.partitions.get(&partition));
+        let Some(view) = view.filter(|view| self.worth_a_look(partition, view.seen)) else { return true };
+        let (plan, seen) = (self.cx.compaction(shard, partition, view, config).await, view.seen);
+        match plan {
+            Ok(Plan::Nothing { until, .. }) => {
+                self.looked.insert(partition, Looked { seen, at: Instant::now(), until });
+                true
+            }
+            Ok(Plan::Round(plan)) => {
+                let topic = Topic { row, config };
+                tracing::info!(topic = row.name, partition = partition.index, why = plan.why, "compaction");
+                let result = self.round(held, shard, partition, &topic, &plan).await;
+                self.published(shard, partition);
+                self.looked.remove(&partition);
+                self.compacted(shard, partition, row, result)
+            }
+            Err(error) => {
+                told("compaction", shard, &error);
+                true
+            }
+        }
+    }
+
+    fn worth_a_look(&self, partition: PartitionId, seen: u64) -> bool {
+        let Some(looked) = self.looked.get(&partition) else { return true };
+        // What a merge has just changed is looked at in the next pass.
+        let changed = looked.seen != seen && looked.at.elapsed() >= self.cx.settings.compact.look;
+        seen != 0 && (changed || looked.until.is_some_and(|until| until <= self.cx.ambient.clock.now()))
+    }
+
+    /// A round, with signs of life for the leases as long as it takes.
+    async fn round(
+        &self,
+        held: Held,
+        shard: ShardId,
+        partition: PartitionId,
+        topic: &Topic<'_>,
+        plan: &RoundPlan,
+    ) -> Result<Outcome, Box<CompactError>> {
+        let round = Box::pin(self.cx.compact(held, shard, partition, topic, plan));
+        tokio::pin!(round);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut round => return result.map_err(Box::new),
+                () = tokio::time::sleep(BEAT) => {
+                    if let Err(error) = self.leases.beat().await {
+                        tracing::debug!(%error, "no sign of life was given");
+                    }
+                }
+            }
+        }
+    }
+
+    fn compacted(
+        &mut self,
+        shard: ShardId,
+        partition: PartitionId,
+        row: &TopicRow,
+        result: Result<Outcome, Box<CompactError>>,
+    ) -> bool {
+        let (topic, index) = (&row.name, partition.index);
+        match result {
+            Ok(Outcome::Done(report)) => {
+                telemetry::job("compaction", "done");
+                telemetry::compacted(report.freed);
+                tracing::info!(topic, partition = index, ?report, "compacted");
+                true
+            }
+            Ok(Outcome::Changed(_)) => {
+                telemetry::job("compaction", "changed");
+                true
+            }
+            Err(error) => {
+                telemetry::job("compaction", "failed");
+                self.failed(shard, partition, &error);
+                tracing::warn!(topic, partition = index, %error, "a compaction was not completed");
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, shard: ShardId, partition: PartitionId, error: &CompactError) {
+        match error {
+            RoundError::Publish(SinkError::Publish(PublishError::LeaseLost(_))) => {
+                self.leases.lost(shard);
+                self.views.remove(&shard);
+            }
+            RoundError::Clean(_) | RoundError::Stuck(_) | RoundError::Read(SourceError::Damaged { .. }) => {
+                self.damaged.insert(partition, Instant::now() + DAMAGED);
+            }
+            RoundError::Read(_) | RoundError::Publish(_) => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Hearing what others committed: one connection that listens, for the watches.
+//!
+//! Whoever watches is woken by a notification, whenever the connection was lost, since then nobody knows what was missed, and every
+//! half minute in any case: so no watch misses a change for ever.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, interval_at, sleep};
+
+use super::session::{Connector, Session};
+use super::touched::Touched;
+use crate::watches::Watches;
+
+/// How often the connection is asked for a sign of life.
+const BEAT: Duration = Duration::from_secs(5);
+/// Every so many beats all watches fire.
+const BEATS_PER_SWEEP: u32 = 6;
+const RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+/// Listens until it is aborted.
+pub(super) async fn run(connector: Connector, watches: Watches) {
+    let mut pause = RETRY;
+    loop {
+        match listen(&connector, &watches).await {
+            Ok((session, lost)) => {
+                pause = RETRY;
+                // What was written while nobody listened.
+                watches.fire_all();
+                stay(&session, lost, &watches).await;
+                tracing::warn!(server = %connector.address(), "the connection that listens for changes was lost");
+                watches.fire_all();
+            }
+            Err(why) => {
+                tracing::warn!(server = %connector.address(), why, "can't listen for changes");
+                watches.fire_all();
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_RETRY);
+            }
+        }
+    }
+}
+
+/// A connection that listens, and what resolves when it ends.
+async fn listen(
+    connector: &Connector,
+    watches: &Watches,
+) -> Result<(Session, oneshot::Receiver<()>), String> {
+    let (alive, lost) = oneshot::channel::<()>();
+    let heard = {
+        let watches = watches.clone();
+        move |text: &str| {
+            // Dropped with this closure when the connection ends.
+            let _alive = &alive;
+            let touched = Touched::read(text);
+            watches.fire_if(|key| touched.may_hold(key));
+        }
+    };
+    let session = connector.connect(heard).await?;
+    let channel = "SELECT 'siltstone_' || 'siltstone_commit'::regclass::oid";
+    let channel: String = session.row(channel, &[]).await.map_err(|trouble| trouble.text())?.get(0);
+    session.batch(&format!("LISTEN {channel}")).await.map_err(|trouble| trouble.text())?;
+    Ok((session, lost))
+}
+
+/// Returns when the connection is lost.
+async fn stay(session: &Session, mut lost: oneshot::Receiver<()>, watches: &Watches) {
+    let mut beats = interval_at(Instant::now() + BEAT, BEAT);
+    let mut count = 0_u32;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut lost => return,
+            _ = beats.tick() => {}
+        }
+        if session.batch("SELECT 1").await.is_err() {
+            return;
+        }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(BEATS_PER_SWEEP) {
+            watches.fire_all();
+        }
+    }
+}

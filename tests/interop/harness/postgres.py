@@ -1,0 +1,77 @@
+"""A throw-away PostgreSQL server on loopback, for agents that share their metadata. Runs as an unprivileged user, as it insists on."""
+
+import os
+import pwd
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import check, process
+
+USER, PASSWORD, DATABASE = "siltstone", "interop-secret", "siltstone"
+
+
+def programs():
+    """Where the newest installed server's programs are, or None."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(found, key=lambda path: int(path.parent.name), default=None)
+
+
+class Postgres:
+    """One server. `url()` and `env()` are what an agent needs; the password is only in the environment."""
+
+    def __init__(self, port):
+        self.port, self.folder = port, None
+
+    def start(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="siltstone-interop-pg-"))
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        if os.geteuid() == 0:
+            for path in (self.folder, password):
+                os.chown(path, self.user(), -1)
+        self.command("initdb", "-D", self.folder / "data", "-U", USER, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8",
+                     "--locale=C", "--no-sync")
+        self.control("start")
+        self.query("postgres", f"CREATE DATABASE {DATABASE}")
+        return self
+
+    def stop(self):
+        if self.folder is not None:
+            self.control("stop", "-m", "immediate", ok=None)
+            process.run(["rm", "-rf", self.folder])
+            self.folder = None
+
+    def crash_and_restart(self):
+        """Its processes are killed, as in a crash, and it starts again."""
+        self.control("restart", "-m", "immediate")
+
+    def url(self):
+        return f"postgres://{USER}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def env(self):
+        return {"SILTSTONE_METADATA__PASSWORD": PASSWORD}
+
+    def query(self, database, text):
+        """The answer to a statement, a row a line."""
+        return process.run([programs() / "psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", self.port, "-U", USER, "-c", text, database],
+                           env={"PGPASSWORD": PASSWORD}).text
+
+    def control(self, *words, ok=(0,)):
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        return self.command("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, *words, ok=ok)
+
+    def user(self):
+        names = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
+        return names.get("postgres", names["nobody"])
+
+    def command(self, program, *words, ok=(0,)):
+        command = [str(word) for word in (programs() / program, *words)]
+        named = {"user": self.user(), "extra_groups": []} if os.geteuid() == 0 else {}
+        print("+", " ".join(command), flush=True)
+        # Into a file: the server inherits it, so that a pipe would never end.
+        with tempfile.TemporaryFile() as out:
+            done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=90, check=False, **named)
+            out.seek(0)
+            text = out.read().decode(errors="replace")
+        check.that(ok is None or done.returncode in ok, f"{program} ended with {done.returncode}: {text[-800:]}")
