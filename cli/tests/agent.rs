@@ -1,6 +1,7 @@
 //! `siltstone agent` says what it lacks, and never shows a password. That it works is shown in `tests/interop` (scenario `agents`).
 #![allow(clippy::unwrap_used, reason = "a test: helpers outside of test functions count as code")]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod kit;
 
 use kit::plain;
