@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
+use siltstone_compactor::compact::plan::Plan;
 use siltstone_compactor::context::Context;
 use siltstone_compactor::explain::{Amount, Explained, ReclaimPlan, ShardPlan, explain};
 use siltstone_compactor::plan::merge::{Backlog, Merge, Outlook};
@@ -61,6 +62,7 @@ fn text(out: &mut impl Write, plan: &Explained, settings: &Settings) -> io::Resu
     merges(out, plan)?;
     per_shard(out, &plan.shards)?;
     trims(out, plan)?;
+    compactions(out, plan)?;
     released(out, plan)?;
     reclaim(out, &plan.reclaim, settings)
 }
@@ -91,7 +93,7 @@ fn per_shard(out: &mut impl Write, shards: &[ShardPlan]) -> io::Result<()> {
         "SHARD",
         "COMPACTOR",
         "PARTITIONS",
-        "FLUSHED",
+        "FLUSHED BYTES IN SEGMENTS",
         "MERGED ONCE",
         "SMALL",
         "TRIMS",
@@ -101,7 +103,7 @@ fn per_shard(out: &mut impl Write, shards: &[ShardPlan]) -> io::Result<()> {
     let mut table = Table::new(&head);
     for plan in shards {
         let class = |at: usize| {
-            plan.backlogs.get(at).map_or_else(String::new, |b| format!("{} B/{}", b.bytes, b.segments.len()))
+            plan.backlogs.get(at).map_or_else(String::new, |b| format!("{} in {}", b.bytes, b.segments.len()))
         };
         let holder = match plan.holder {
             _ if !plan.counted => "none: not counted yet".to_owned(),
@@ -137,6 +139,27 @@ fn trims(out: &mut impl Write, plan: &Explained) -> io::Result<()> {
     }
     if !any {
         writeln!(out, "  nothing is due")?;
+    }
+    writeln!(out)
+}
+
+fn compactions(out: &mut impl Write, plan: &Explained) -> io::Result<()> {
+    writeln!(out, "Compaction by key")?;
+    let mut any = false;
+    for (partition, what) in plan.shards.iter().flat_map(|shard| &shard.compactions) {
+        any = true;
+        let name = name(plan, *partition);
+        match what {
+            Plan::Nothing { why, .. } => writeln!(out, "  {name}: {why}")?,
+            Plan::Round(round) => {
+                let (from, dirty, upto) = (round.cursor, round.first_dirty, round.upto);
+                let why = &round.why;
+                writeln!(out, "  {name}: offsets {from} to {upto}, dirty from {dirty} on; due: {why}")?;
+            }
+        }
+    }
+    if !any {
+        writeln!(out, "  no topic is compacted")?;
     }
     writeln!(out)
 }
@@ -258,6 +281,17 @@ fn shard_json(plan: &Explained, shard: &ShardPlan) -> Value {
         let value = with(of(trim.partition), "offset", trim.offset.into());
         with(value, "why", trim.reason.to_string().into())
     });
+    let compactions = shard.compactions.iter().map(|(partition, what)| match what {
+        Plan::Nothing { why, until } => {
+            let value = with(of(*partition), "due", false.into());
+            with(with(value, "why", why.as_str().into()), "until", (*until).into())
+        }
+        Plan::Round(round) => {
+            let value = with(of(*partition), "due", true.into());
+            let value = with(with(value, "why", round.why.as_str().into()), "from", round.cursor.into());
+            with(with(value, "first_dirty", round.first_dirty.into()), "upto", round.upto.into())
+        }
+    });
     let releases = shard.releases.iter().map(|(due, some)| {
         let value = with(of(due.partition), "log_start", due.log_start.into());
         with(value, "extents", amount(some))
@@ -273,6 +307,7 @@ fn shard_json(plan: &Explained, shard: &ShardPlan) -> Value {
         "partitions": shard.partitions,
         "backlogs": shard.backlogs.iter().map(backlog).collect::<Vec<_>>(),
         "trims": trims.collect::<Vec<_>>(),
+        "compactions": compactions.collect::<Vec<_>>(),
         "releases": releases.collect::<Vec<_>>(),
         "condemned": condemned.collect::<Vec<_>>(),
     })
