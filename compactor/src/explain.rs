@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{RegistrationId, SegmentId, ShardId, TopicId, TopicRow, decode_extents};
+use siltstone_log::{PartitionId, RegistrationId, SegmentId, ShardId, TopicId, TopicRow, decode_extents};
 use siltstone_metadata::catalog::{Catalog, CatalogReadError, CatalogState};
 use siltstone_metadata::keys::lease::{self, Task};
 use siltstone_metadata::keys::{
@@ -17,6 +17,7 @@ use siltstone_metadata::shard::LEVEL_COMPACTION;
 use siltstone_store::{Entry, KeyRange, RangeLimit, Store, StoreError};
 use tokio::task::JoinSet;
 
+use crate::compact;
 use crate::context::Context;
 use crate::plan::merge::{self, Backlog, Merge, Outlook};
 use crate::plan::reclaim::Fate;
@@ -78,6 +79,8 @@ pub struct ShardPlan {
     pub backlogs: Vec<Backlog>,
     /// Log starts that retention raises.
     pub trims: Vec<Trim>,
+    /// Partitions of compacted topics, and whether a round of compaction is due.
+    pub compactions: Vec<(PartitionId, compact::plan::Plan)>,
     /// What is given up because it lies before a log start.
     pub releases: Vec<(Trimmed, Amount)>,
     /// What is given up of deleted topics.
@@ -174,11 +177,14 @@ async fn explain_shard(
     for topic in topics.entries.iter().filter_map(|(key, _)| condemned_topic::parse(key)) {
         condemned.push((topic, all_of(cx, shard, topic).await?));
     }
-    let mut trims = Vec::new();
+    let (mut trims, mut compactions) = (Vec::new(), Vec::new());
     for (partition, view) in &view.partitions {
         let Some(topic) = catalog.by_id(partition.topic) else { continue };
         let config = config(catalog, &cx.settings.configs, &topic.configs);
         trims.extend(cx.retention(shard, *partition, view, &config).await?);
+        if config.cleanup.compact {
+            compactions.push((*partition, cx.compaction(shard, *partition, view, &config).await?));
+        }
     }
     let one = Views::from([(shard, view.clone())]);
     let classes = [Class::Flushed, Class::Merged, Class::Small];
@@ -189,6 +195,7 @@ async fn explain_shard(
         partitions: view.partitions.len(),
         backlogs: classes.map(|class| merge::backlog(&one, class, &cx.settings.merge)).into(),
         trims,
+        compactions,
         releases: Vec::new(),
         condemned,
     })

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
+use siltstone_compactor::compact::plan::{Plan, RoundPlan};
 use siltstone_compactor::context::Context;
 use siltstone_compactor::explain::{Amount, Explained, ReclaimPlan, ShardPlan, explain};
 use siltstone_compactor::plan::merge::{Backlog, Merge, Outlook};
@@ -61,6 +62,7 @@ fn text(out: &mut impl Write, plan: &Explained, settings: &Settings) -> io::Resu
     merges(out, plan)?;
     per_shard(out, &plan.shards)?;
     trims(out, plan)?;
+    compactions(out, plan)?;
     released(out, plan)?;
     reclaim(out, &plan.reclaim, settings)
 }
@@ -137,6 +139,25 @@ fn trims(out: &mut impl Write, plan: &Explained) -> io::Result<()> {
     }
     if !any {
         writeln!(out, "  nothing is due")?;
+    }
+    writeln!(out)
+}
+
+fn compactions(out: &mut impl Write, plan: &Explained) -> io::Result<()> {
+    writeln!(out, "Compaction by key")?;
+    let mut any = false;
+    for (partition, what) in plan.shards.iter().flat_map(|shard| &shard.compactions) {
+        any = true;
+        let name = name(plan, *partition);
+        match what {
+            Plan::Round(RoundPlan { first_dirty, upto, why, .. }) => {
+                writeln!(out, "  {name}: a round is due, offsets {first_dirty} to {upto}: {why}")?;
+            }
+            Plan::Nothing { why, .. } => writeln!(out, "  {name}: nothing is due: {why}")?,
+        }
+    }
+    if !any {
+        writeln!(out, "  no topic asks for it")?;
     }
     writeln!(out)
 }
@@ -258,6 +279,13 @@ fn shard_json(plan: &Explained, shard: &ShardPlan) -> Value {
         let value = with(of(trim.partition), "offset", trim.offset.into());
         with(value, "why", trim.reason.to_string().into())
     });
+    let compactions = shard.compactions.iter().map(|(partition, what)| {
+        let (due, why) = match what {
+            Plan::Round(round) => (true, &round.why),
+            Plan::Nothing { why, .. } => (false, why),
+        };
+        with(with(of(*partition), "due", due.into()), "why", why.as_str().into())
+    });
     let releases = shard.releases.iter().map(|(due, some)| {
         let value = with(of(due.partition), "log_start", due.log_start.into());
         with(value, "extents", amount(some))
@@ -273,6 +301,7 @@ fn shard_json(plan: &Explained, shard: &ShardPlan) -> Value {
         "partitions": shard.partitions,
         "backlogs": shard.backlogs.iter().map(backlog).collect::<Vec<_>>(),
         "trims": trims.collect::<Vec<_>>(),
+        "compactions": compactions.collect::<Vec<_>>(),
         "releases": releases.collect::<Vec<_>>(),
         "condemned": condemned.collect::<Vec<_>>(),
     })
