@@ -102,6 +102,26 @@ async fn nothing_is_wrong_with_transactions_that_ended_either_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_wrong_with_what_was_compacted_by_key() {
+    let mut cluster = Cluster::start(SHARDS).await;
+    let configs =
+        [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("delete.retention.ms", "0")];
+    let topic = cluster.topic_with("t", 2, &configs).await;
+    let partition = |index| PartitionId { topic, index };
+    for round in 0..8 {
+        let placement = if round % 2 == 0 { Placement::Object } else { Placement::Inline };
+        cluster.produce(topic, 0, placement, 3).await;
+        cluster.transaction(&[partition(0), partition(1)], placement, round % 3 != 1).await;
+        cluster.work(1).await;
+        assert_eq!(cluster.found(true).await, [], "round {round}");
+    }
+    cluster.work(4).await;
+    assert!(cluster.cleaned(partition(0)).await, "nothing was compacted");
+    cluster.stop().await;
+    assert_eq!(cluster.found(true).await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_that_are_missing_cut_off_or_damaged_are_found() {
     let (cluster, objects, _) = settled().await;
     assert_eq!(cluster.found(true).await, []);

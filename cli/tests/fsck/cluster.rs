@@ -11,12 +11,13 @@ use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
 use siltstone_agent::produce::{
     BatchTransaction, BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings,
 };
+use siltstone_compactor::compact::plan::Settings;
 use siltstone_compactor::context::Context;
 use siltstone_compactor::fsck::finding::{Finding, Kind};
 use siltstone_compactor::fsck::repair::{Repaired, repair};
 use siltstone_compactor::fsck::report::Report;
 use siltstone_compactor::fsck::{Options, Unwatched, fsck};
-use siltstone_compactor::settings::{CompactorSettings, MergeRules};
+use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_compactor::worker::{Compactor, Worker};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_log::{
@@ -27,7 +28,7 @@ use siltstone_log::{PartitionRow, ProducerMeta};
 use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_metadata::catalog::NewTopic;
 use siltstone_metadata::checkpoint::CheckpointSettings;
-use siltstone_metadata::keys::{extent_chunk, partition_row, parts};
+use siltstone_metadata::keys::{cleaned, extent_chunk, partition_row, parts};
 use siltstone_metadata::transaction::{EndRequest, InitRequest};
 use siltstone_metadata::trim;
 use siltstone_objects::{Environment, Objects};
@@ -85,6 +86,11 @@ fn compactor(wait: Duration) -> CompactorSettings {
             ..MergeRules::default()
         },
         grace: Duration::from_secs(1),
+        compact: CompactRules {
+            plan: Settings { small_bytes: 0, small_wait_ms: 0 },
+            look: Duration::ZERO,
+            ..CompactRules::default()
+        },
         ..CompactorSettings::default()
     }
 }
@@ -143,8 +149,12 @@ impl Cluster {
     }
 
     pub async fn topic(&self, name: &str, partitions: u32) -> TopicId {
-        let new =
-            NewTopic { name: name.into(), partitions, replication_factor: 1, configs: Default::default() };
+        self.topic_with(name, partitions, &[]).await
+    }
+
+    pub async fn topic_with(&self, name: &str, partitions: u32, configs: &[(&str, &str)]) -> TopicId {
+        let configs = configs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let new = NewTopic { name: name.into(), partitions, replication_factor: 1, configs };
         let row = self.engine().changes().create(new).await.unwrap();
         self.engine().catalog().fresh().await.unwrap();
         row.id
@@ -190,8 +200,8 @@ impl Cluster {
         for record in 0..records {
             let (timestamp, value) =
                 (NOW + i64::from(record), format!("{} {record} {:100}", self.number, ""));
-            let value = Some(value.as_bytes());
-            builder.push(&NewRecord { timestamp, key: None, value, headers: &[] }).unwrap();
+            let (key, value) = (format!("k{record}"), Some(value.as_bytes()));
+            builder.push(&NewRecord { timestamp, key: Some(key.as_bytes()), value, headers: &[] }).unwrap();
         }
         let bytes = builder.build(&mut Scratch::default()).unwrap();
         let meta = BatchMeta {
@@ -305,6 +315,11 @@ impl Cluster {
         let prefix = partition_row::prefix(shard_of(partition, self.shards), partition);
         let bytes = parts::get(self.store.peek().as_ref(), &prefix).await.unwrap().unwrap();
         PartitionRow::decode(&bytes).unwrap()
+    }
+
+    /// Whether a partition was compacted by key.
+    pub async fn cleaned(&self, partition: PartitionId) -> bool {
+        self.get(&cleaned::key(shard_of(partition, self.shards), partition)).await.is_some()
     }
 
     pub async fn put(&self, name: &str, bytes: Bytes) {

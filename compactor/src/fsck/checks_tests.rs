@@ -82,12 +82,15 @@ fn aborted_transactions_must_be_in_order_and_as_the_row_says() {
         PartitionRow { aborted, ..row(0, 100, None) }
     };
     let chunks = [(5, vec![one(0, 5), one(6, 9)]), (20, vec![one(10, 20)])];
-    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &chunks), []);
-    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 21), &chunks).len(), 1);
-    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &chunks[..1]).len(), 1);
+    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &chunks, false), []);
+    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 21), &chunks, false).len(), 1);
+    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &chunks[..1], false).len(), 1);
+    let thinned = [(5, vec![one(6, 9)])];
+    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &thinned, true), []);
+    assert_eq!(aborted(SHARD, id(), &noted(20, 1, 20), &thinned, false).len(), 2);
     let wrong = [(5, vec![one(0, 5), one(3, 4)])];
-    assert_eq!(aborted(SHARD, id(), &noted(5, 2, 4), &wrong).len(), 1);
-    assert_eq!(aborted(SHARD, id(), &noted(6, 1, 5), &[(6, vec![one(0, 5)])]).len(), 1);
+    assert_eq!(aborted(SHARD, id(), &noted(5, 2, 4), &wrong, false).len(), 1);
+    assert_eq!(aborted(SHARD, id(), &noted(6, 1, 5), &[(6, vec![one(0, 5)])], false).len(), 1);
 }
 
 #[test]

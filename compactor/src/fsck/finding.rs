@@ -142,7 +142,7 @@ impl Kind {
             ),
             Kind::Gap => (
                 "gap",
-                "records at these offsets are not there; right if the topic was once compacted by key",
+                "records at these offsets are not there, and no compaction by key has taken them: report this as a defect",
             ),
             Kind::Order => ("order", "readers may get records twice or miss some: report this as a defect"),
             Kind::ChunkKey => ("chunk-key", "readers may miss the chunk: report this as a defect"),

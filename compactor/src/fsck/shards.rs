@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use siltstone_log::{
-    Append, Entry, Extent, FormatError, PartitionId, PartitionRow, Position, SegmentId, ShardHead, ShardId,
-    TopicId, decode_aborted, decode_extents, shard_of,
+    Append, CleanedRow, Entry, Extent, FormatError, PartitionId, PartitionRow, Position, SegmentId,
+    ShardHead, ShardId, TopicId, decode_aborted, decode_extents, shard_of,
 };
 use siltstone_metadata::checkpoint::uses;
 use siltstone_metadata::keys::{
-    aborted_chunk, condemned_topic, extent_chunk, partition_row, segment_use, shard_counted, shard_floor,
-    shard_head, shard_log, shard_voids,
+    aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, segment_use, shard_counted,
+    shard_floor, shard_head, shard_log, shard_voids,
 };
 use siltstone_store::KeyRange;
 
@@ -20,7 +20,6 @@ use super::finding::{Finding, Kind, Place};
 use super::look::{Look, MOST};
 use super::read::View;
 use super::segment_checks::Claim;
-use crate::worker::config;
 
 /// What is known of a shard before its chunks are read.
 struct Frame {
@@ -28,6 +27,8 @@ struct Frame {
     rows: BTreeMap<PartitionId, PartitionRow>,
     /// Topics that are deleted, and not worked off yet.
     condemned: BTreeSet<TopicId>,
+    /// Partitions that were ever compacted by key.
+    cleaned: BTreeSet<PartitionId>,
 }
 
 fn broken(shard: ShardId, what: &str, error: &FormatError) -> Finding {
@@ -40,7 +41,8 @@ impl Look<'_> {
     pub(super) async fn shard(&mut self, shard: ShardId) -> Result<(), FsckError> {
         let cx = self.cx;
         let mut view = View::new(cx.store.as_ref()).await?;
-        let mut frame = Frame { shard, rows: BTreeMap::new(), condemned: BTreeSet::new() };
+        let mut frame =
+            Frame { shard, rows: BTreeMap::new(), condemned: BTreeSet::new(), cleaned: BTreeSet::new() };
         let mut range = Some(condemned_topic::of_shard(shard));
         while let Some(page) = view.page(&mut range).await? {
             frame.condemned.extend(page.iter().filter_map(|(key, _)| condemned_topic::parse(key)));
@@ -51,6 +53,7 @@ impl Look<'_> {
         }
         self.log(&mut view, &mut frame).await?;
         self.rows(&mut view, &mut frame).await?;
+        self.cleaned(&mut view, &mut frame).await?;
         let mut sums = self.chunks(&mut view, &frame).await?;
         self.aborted(&mut view, &frame).await?;
         if view.get(&shard_counted::key(shard)).await?.is_some() {
@@ -112,15 +115,26 @@ impl Look<'_> {
         }
     }
 
+    async fn cleaned(&mut self, view: &mut View<'_>, frame: &mut Frame) -> Result<(), FsckError> {
+        let mut range = Some(cleaned::of_shard(frame.shard));
+        while let Some(page) = view.page(&mut range).await? {
+            for (key, value) in page {
+                let Some(id) = cleaned::parse(&key) else { continue };
+                frame.cleaned.insert(id);
+                if let Err(error) = CleanedRow::decode(&value) {
+                    let what = format!("how far it is compacted: {error}");
+                    self.tell(Finding::new(Kind::Undecodable, Place::partition(frame.shard, id), what));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn expected(&self, frame: &Frame, id: PartitionId) -> Expected {
-        let topic = self.catalog.by_id(id.topic);
-        let compacted = topic.is_some_and(|topic| {
-            config(&self.catalog, &self.cx.settings.configs, &topic.configs).cleanup.compact
-        });
         Expected {
             row: frame.rows.get(&id).cloned(),
-            exists: topic.is_some(),
-            compacted,
+            exists: self.catalog.by_id(id.topic).is_some(),
+            compacted: frame.cleaned.contains(&id),
             condemned: frame.condemned.contains(&id.topic),
         }
     }
@@ -195,7 +209,7 @@ impl Look<'_> {
                     }
                 }
             }
-            self.tell_all(checks::aborted(shard, *id, row, &chunks));
+            self.tell_all(checks::aborted(shard, *id, row, &chunks, frame.cleaned.contains(id)));
         }
         Ok(())
     }
