@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, compactor, consume, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, fsck, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -33,6 +33,8 @@ pub enum Command {
     Agent(ServerArgs),
     /// Run a process that only works in the background: merge, retention, compaction, reclaim. Or show what it would do.
     Compactor(compactor::CompactorArgs),
+    /// Check that metadata and bucket agree: what is missing, left over, or damaged. Exit status 0 only if nothing is wrong.
+    Fsck(fsck::FsckArgs),
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),

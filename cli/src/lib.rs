@@ -41,6 +41,7 @@ fn execute(command: Command) -> Outcome {
         Command::Standalone(args) => command::standalone::run(&args),
         Command::Agent(args) => command::agent::run(&args),
         Command::Compactor(args) => command::compactor::run(args),
+        Command::Fsck(args) => client(command::fsck::run(args)),
         Command::Config(args) => command::config::run(&args),
         Command::Version => Ok(writeln!(std::io::stdout(), "siltstone {}", env!("CARGO_PKG_VERSION"))?),
         Command::Topic(args) => client(command::topic::run(args)),

@@ -130,6 +130,11 @@ impl Context {
 }
 
 impl Gathered {
+    /// Why an extent's segment can't be read, if it can't.
+    pub fn failed(&self, extent: &Extent) -> Option<&ReadError> {
+        self.failed.get(&extent.segment()?.id)
+    }
+
     /// The bytes of an extent's batches, decompressed.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 pub mod compact;
 pub mod context;
 pub mod explain;
+pub mod fsck;
 pub mod gather;
 pub mod limit;
 pub mod merge;

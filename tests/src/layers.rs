@@ -55,6 +55,9 @@ const PURE: &[&str] = &[
     "agent/src/produce/policy.rs",
     "agent/src/produce/segment.rs",
     "agent/src/produce/commit.rs",
+    "compactor/src/fsck/finding.rs",
+    "compactor/src/fsck/checks.rs",
+    "compactor/src/fsck/segment_checks.rs",
 ];
 
 /// What a crate without I/O can't depend on.

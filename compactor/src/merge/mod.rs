@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use siltstone_log::{Extent, PartitionId, ShardId};
 use siltstone_metadata::lease::Held;
-use siltstone_objects::PutError;
+use siltstone_objects::{PutError, ReadError};
 use tokio::time::Instant;
 
 use crate::context::Context;
@@ -31,6 +31,9 @@ pub enum MergeError {
     /// Not published, or not all of it.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// What is to be merged can't be read now.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The segment could not be stored.
     #[error(transparent)]
     Put(#[from] PutError),
@@ -96,6 +99,16 @@ impl Context {
     ) -> Result<Merged, MergeError> {
         let mut merged = Merged::default();
         let gathered = self.gather(inputs.iter().map(|input| &input.extent)).await;
+        for input in inputs {
+            match gathered.failed(&input.extent) {
+                None => {}
+                Some(error @ (ReadError::NotFound { .. } | ReadError::Corrupt { .. })) => {
+                    merged.damaged.entry(input.partition).or_insert_with(|| error.to_string());
+                }
+                // No damage: the object store does not answer.
+                Some(error) => return Err(error.clone().into()),
+            }
+        }
         let Some(built) = self.build(inputs.to_vec(), gathered, level, &mut merged.damaged).await? else {
             return Ok(merged);
         };
@@ -135,8 +148,9 @@ impl Context {
             BuildRules { block_bytes: settings.merge.block_bytes, compression: settings.compression, level };
         let (id, at) = (self.next_segment(), self.ambient.clock.now());
         let bytes: u64 = inputs.iter().map(|input| input.extent.stored_bytes()).sum();
+        let known = damaged.clone();
         let work = move || {
-            let (mut gathered, mut damaged) = (gathered, BTreeMap::new());
+            let (mut gathered, mut damaged) = (gathered, known);
             loop {
                 let builder = SegmentBuilder::new(id, at, rules);
                 match build(&inputs, &mut gathered, &damaged, builder) {

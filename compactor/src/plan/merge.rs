@@ -20,6 +20,9 @@ use crate::view::{Class, TOP_LEVEL, Views, class};
 
 /// Extents that one merge takes, at most: what is beyond waits for the next.
 const MOST_EXTENTS: usize = 200_000;
+/// Extents of one batch, at most. Each may lie in a segment of its own, whose count the publishing transaction changes: 190 bytes each of the
+/// 10 MB that a transaction may have.
+const MOST_OF_BATCH: usize = 20_000;
 
 /// An extent to be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,14 +205,16 @@ fn merge(
     for input in inputs(views, wanted, rules).take(MOST_EXTENTS) {
         bytes += input.extent.stored_bytes();
         batch.push(input);
-        if bytes >= rules.target_bytes {
+        if bytes >= rules.target_bytes || batch.len() >= MOST_OF_BATCH {
             batches.push(std::mem::take(&mut batch));
             bytes = 0;
         }
     }
     // A small rest would be a small segment: it goes with the one before.
     match batches.last_mut() {
-        Some(last) if bytes < rules.target_bytes / 4 => last.append(&mut batch),
+        Some(last) if bytes < rules.target_bytes / 4 && last.len() + batch.len() <= MOST_OF_BATCH => {
+            last.append(&mut batch)
+        }
         _ if batch.is_empty() => {}
         _ => batches.push(batch),
     }

@@ -56,7 +56,8 @@ fn what_was_flushed_waits_until_it_is_enough_or_old() {
 #[test]
 fn a_merge_is_cut_into_segments_in_the_order_of_shards_and_partitions() {
     let many = |n: u32| (0..n).map(|k| flushed(i64::from(k) * 10, 300)).collect::<Vec<_>>();
-    let all = views(vec![many(5), many(3), vec![flushed(0, 100)]]);
+    let three = vec![flushed(0, 300), flushed(10, 300), flushed(20, 200)];
+    let all = views(vec![many(5), three, vec![flushed(0, 100)]]);
     let merge = plan(&all, Duration::ZERO, &rules()).unwrap();
     assert_eq!(merge.level, 1);
     let order: Vec<_> =
@@ -66,6 +67,13 @@ fn a_merge_is_cut_into_segments_in_the_order_of_shards_and_partitions() {
     // A backlog that fills many segments is not merged twice.
     let backlog = views(vec![many(20)]);
     assert_eq!(plan(&backlog, Duration::ZERO, &rules()).unwrap().level, TOP_LEVEL);
+}
+
+#[test]
+fn a_batch_of_tiny_segments_still_fits_one_transaction() {
+    let tiny = (0..50_000).map(|k| flushed(k * 10, 0)).collect::<Vec<_>>();
+    let merge = plan(&views(vec![tiny]), Duration::from_secs(300), &rules()).unwrap();
+    assert_eq!(merge.batches.iter().map(Vec::len).collect::<Vec<_>>(), [20_000, 20_000, 10_000]);
 }
 
 #[test]

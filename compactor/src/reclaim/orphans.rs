@@ -66,9 +66,12 @@ async fn delete(cx: &Context, registration: RegistrationId) -> Result<u64, Recla
         let listed: Vec<SegmentId> =
             page.iter().filter_map(|object| parse(&object.name, registration)).collect();
         // Behind the listing: whatever was published is in a row by now, or in the trash.
-        let known = known(cx, registration).await?;
-        let left: Vec<String> =
-            listed.iter().filter(|id| !known.contains(id) || bugs::on(Bug::OrphansUnchecked)).map(SegmentId::object_name).collect();
+        let known = known(cx, &listed).await?;
+        let left: Vec<String> = listed
+            .iter()
+            .filter(|id| !known.contains(id) || bugs::on(Bug::OrphansUnchecked))
+            .map(SegmentId::object_name)
+            .collect();
         if left.is_empty() {
             continue;
         }
@@ -80,10 +83,14 @@ async fn delete(cx: &Context, registration: RegistrationId) -> Result<u64, Recla
     Ok(deleted)
 }
 
-/// Segments of a registration that have a row or are trash.
-async fn known(cx: &Context, registration: RegistrationId) -> Result<BTreeSet<SegmentId>, ReclaimError> {
+/// Those that have a row, and all that are trash. Rows first: what becomes trash meanwhile is seen there.
+async fn known(cx: &Context, listed: &[SegmentId]) -> Result<BTreeSet<SegmentId>, ReclaimError> {
     let mut known = BTreeSet::new();
-    for mut range in [segment_row::of(registration), segment_trash::all()] {
+    let (Some(first), Some(last)) = (listed.iter().min(), listed.iter().max()) else { return Ok(known) };
+    // No more than lies between them: a long life wrote many.
+    let end = KeyRange::key(segment_row::key(*last)).end;
+    let rows = KeyRange { begin: segment_row::key(*first), end };
+    for mut range in [rows, segment_trash::all()] {
         loop {
             let snapshot = cx.store.snapshot().await?;
             let page = snapshot.range(&range, RangeLimit::default()).await?;

@@ -106,6 +106,13 @@ impl Worker {
     /// Merges what is due.
     pub(super) async fn merge(&mut self) {
         let now = Instant::now();
+        for partition in
+            self.damaged.iter().filter(|(_, until)| **until <= now).map(|(partition, _)| partition)
+        {
+            // Its extents were taken from the view: they are read again.
+            let views = self.views.values_mut().filter_map(|view| view.partitions.get_mut(partition));
+            views.for_each(|view| view.seen = 0);
+        }
         self.damaged.retain(|_, until| *until > now);
         for _ in 0..MERGES {
             let Some(plan) = self.plan_merge() else { return };

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use siltstone_log::{SegmentId, mix64};
+use siltstone_store::KeyRange;
 
 use super::{Key, family};
 
@@ -17,4 +18,30 @@ pub fn prefix(segment: SegmentId) -> Bytes {
         .registration(segment.registration)
         .raw(&segment.number.to_be_bytes())
         .done()
+}
+
+/// All parts of all segments; those of one follow each other.
+pub fn all() -> KeyRange {
+    KeyRange::prefix(Key::new(family::INLINE_SEGMENT).done())
+}
+
+/// Which segment a part is of; `None` if the key is none of these.
+pub fn parse(key: &[u8]) -> Option<SegmentId> {
+    let (segment, _part) = key.strip_prefix(&[family::INLINE_SEGMENT])?.get(1..)?.split_at_checked(24)?;
+    super::parse_segment(segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use siltstone_log::RegistrationId;
+
+    use super::*;
+
+    #[test]
+    fn a_part_s_key_tells_its_segment() {
+        let segment = SegmentId { registration: RegistrationId(7 << 100 | 3), number: 9 };
+        let part = [&prefix(segment)[..], &[0, 4]].concat();
+        assert_eq!(parse(&part), Some(segment));
+        assert!(all().contains(&part) && parse(&part[1..]).is_none() && parse(&part[..20]).is_none());
+    }
 }

@@ -93,7 +93,7 @@ fn per_shard(out: &mut impl Write, shards: &[ShardPlan]) -> io::Result<()> {
         "SHARD",
         "COMPACTOR",
         "PARTITIONS",
-        "FLUSHED",
+        "FLUSHED BYTES IN SEGMENTS",
         "MERGED ONCE",
         "SMALL",
         "TRIMS",
@@ -103,7 +103,7 @@ fn per_shard(out: &mut impl Write, shards: &[ShardPlan]) -> io::Result<()> {
     let mut table = Table::new(&head);
     for plan in shards {
         let class = |at: usize| {
-            plan.backlogs.get(at).map_or_else(String::new, |b| format!("{} B/{}", b.bytes, b.segments.len()))
+            plan.backlogs.get(at).map_or_else(String::new, |b| format!("{} in {}", b.bytes, b.segments.len()))
         };
         let holder = match plan.holder {
             _ if !plan.counted => "none: not counted yet".to_owned(),
