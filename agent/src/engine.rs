@@ -129,6 +129,36 @@ fn follow(
     Followers::new((0..cluster.shards).map(shard).collect())
 }
 
+/// Begins the agent's registration; with it, who else is alive.
+async fn register(
+    store: &dyn Store,
+    ambient: &Ambient,
+    settings: &EngineSettings,
+    cluster: &ClusterRow,
+) -> Result<(RegistrationRow, Arc<Roster>), RegisterError> {
+    if settings.exclusive {
+        for left in lease::list(store).await? {
+            lease::end(store, left.id, cluster.shards, None).await?;
+        }
+    }
+    let registration = RegistrationRow {
+        id: RegistrationId(ambient.chance.next()),
+        node: settings.node,
+        started: ambient.clock.now(),
+        zone: settings.zone.clone(),
+        host: settings.host.clone(),
+        port: settings.port,
+        lowest_level: MIN_LEVEL,
+        highest_level: MAX_LEVEL,
+        role: Role::Agent,
+    };
+    let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
+    let registration = lease::join(store, registration, node).await?;
+    let roster = Arc::new(Roster::default());
+    roster.tell(lease::list(store).await?);
+    Ok((registration, roster))
+}
+
 impl Engine {
     /// Registers, follows catalog and shards, and returns once all of them are known.
     ///
@@ -140,26 +170,7 @@ impl Engine {
     ) -> Result<Arc<Engine>, StartError> {
         let Foundations { store, objects, ambient } = foundations.clone();
         let cluster = lease::open_cluster(store.as_ref(), &ambient, settings.shards).await?;
-        if settings.exclusive {
-            for left in lease::list(store.as_ref()).await? {
-                lease::end(store.as_ref(), left.id, cluster.shards, None).await?;
-            }
-        }
-        let registration = RegistrationRow {
-            id: RegistrationId(ambient.chance.next()),
-            node: settings.node,
-            started: ambient.clock.now(),
-            zone: settings.zone.clone(),
-            host: settings.host.clone(),
-            port: settings.port,
-            lowest_level: MIN_LEVEL,
-            highest_level: MAX_LEVEL,
-            role: Role::Agent,
-        };
-        let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-        let registration = lease::join(store.as_ref(), registration, node).await?;
-        let roster = Arc::new(Roster::default());
-        roster.tell(lease::list(store.as_ref()).await?);
+        let (registration, roster) = register(store.as_ref(), &ambient, &settings, &cluster).await?;
         let mut tasks = JoinSet::new();
         let pending = Arc::new(Pending::default());
         let followers = follow(&cluster, registration.id, &store, &pending);

@@ -17,7 +17,7 @@ use siltstone_metadata::shard::LEVEL_COMPACTION;
 use siltstone_store::{Entry, KeyRange, RangeLimit, Store, StoreError};
 use tokio::task::JoinSet;
 
-use crate::compact;
+use crate::compact::plan::Plan;
 use crate::context::Context;
 use crate::plan::merge::{self, Backlog, Merge, Outlook};
 use crate::plan::reclaim::Fate;
@@ -79,8 +79,8 @@ pub struct ShardPlan {
     pub backlogs: Vec<Backlog>,
     /// Log starts that retention raises.
     pub trims: Vec<Trim>,
-    /// Partitions of compacted topics, and whether a round of compaction is due.
-    pub compactions: Vec<(PartitionId, compact::plan::Plan)>,
+    /// What compaction by key does with the partitions of compacted topics, or why it waits.
+    pub compactions: Vec<(PartitionId, Plan)>,
     /// What is given up because it lies before a log start.
     pub releases: Vec<(Trimmed, Amount)>,
     /// What is given up of deleted topics.

@@ -37,7 +37,9 @@ impl Context {
         view: &PartitionView,
         config: &TopicConfig,
     ) -> Result<Option<Trim>, ScanError> {
-        let Some(first) = view.first.filter(|_| config.cleanup.delete) else { return Ok(None) };
+        // What a trim has passed is given up first: until then it would count once more.
+        let first = view.first.filter(|first| config.cleanup.delete && first.end() > view.log_start);
+        let Some(first) = first else { return Ok(None) };
         let mut size = view.bytes.saturating_sub(first.bytes_before);
         if config.cleanup.compact && config.retention_bytes.is_some_and(|limit| size > limit) {
             // Compaction has taken some of it away.

@@ -1,14 +1,18 @@
 //! Extents of rows that were read lately, decoded.
 //!
 //! A consumer that scans comes back to the same chunk of a few hundred extents dozens of times. What is here may be out of date: the
-//! compactor replaces extents. Who finds that an object is gone or damaged must [`forget`](Chunks::forget) the partition and look again.
+//! compactor replaces extents. It is never older than [`KEPT_FOR`], a small part of the time of grace that the compactor gives to readers. Who finds that an object is gone or damaged must [`forget`](Chunks::forget) the partition and look again.
 //! What is below the log start or beyond the ends is not judged here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use siltstone_log::{Extent, PartitionId};
+use tokio::time::Instant;
 
+/// How long a chunk is kept. Aborted transactions are looked up anew for each read, and must still be there for what an old extent leads to.
+const KEPT_FOR: Duration = Duration::from_secs(5);
 /// Partitions of which a chunk is kept: some 50 kB each, at most.
 const KEPT: usize = 128;
 
@@ -18,7 +22,7 @@ pub(super) struct Chunks(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    chunks: BTreeMap<PartitionId, Arc<[Extent]>>,
+    chunks: BTreeMap<PartitionId, (Instant, Arc<[Extent]>)>,
     /// In the order in which they came.
     order: VecDeque<PartitionId>,
 }
@@ -31,16 +35,16 @@ impl Chunks {
     /// The chunk, if it has an extent that holds `offset`.
     pub(super) fn find(&self, partition: PartitionId, offset: i64) -> Option<Arc<[Extent]>> {
         let kept = self.lock();
-        let chunk = kept.chunks.get(&partition)?;
+        let (since, chunk) = kept.chunks.get(&partition)?;
         let first = chunk.partition_point(|extent| extent.end() <= offset);
         let held = chunk.get(first).is_some_and(|extent| extent.base <= offset);
-        held.then(|| Arc::clone(chunk))
+        (held && since.elapsed() <= KEPT_FOR).then(|| Arc::clone(chunk))
     }
 
     /// Keeps a chunk in the place of the one before.
     pub(super) fn keep(&self, partition: PartitionId, chunk: Arc<[Extent]>) {
         let mut kept = self.lock();
-        if kept.chunks.insert(partition, chunk).is_some() {
+        if kept.chunks.insert(partition, (Instant::now(), chunk)).is_some() {
             return;
         }
         kept.order.push_back(partition);

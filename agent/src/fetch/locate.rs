@@ -61,18 +61,18 @@ fn enough(extents: impl Iterator<Item = Extent>, bytes: u64) -> Vec<Extent> {
 }
 
 impl Reader {
-    /// Extents from rows, or those of the fold if compaction left nothing from `offset` on in rows.
+    /// Extents from rows, or those of the fold if compaction left nothing from `offset` on in rows; and whether they are from rows.
     pub(super) async fn in_rows_or_behind(
         &self,
         partition: PartitionId,
         offset: i64,
         bytes: u64,
-    ) -> Result<Vec<Extent>, FetchError> {
+    ) -> Result<(Vec<Extent>, bool), FetchError> {
         let found = self.in_rows(partition, offset, bytes).await?;
         if !found.is_empty() {
-            return Ok(found);
+            return Ok((found, true));
         }
-        self.state(partition, |state| held_from(state, offset, bytes)).await
+        Ok((self.state(partition, |state| held_from(state, offset, bytes)).await?, false))
     }
 
     /// Extents from rows: the one that holds `offset`, or the next one where compaction left a gap.

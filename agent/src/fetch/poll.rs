@@ -160,10 +160,10 @@ impl Reader {
     ) -> FetchResult {
         let partition = wanted.partition;
         let read = async {
-            let Read { pieces, bytes, bounds, end } =
+            let Read { pieces, bytes, bounds, end, in_rows } =
                 self.finish_again(committed, wanted, plan?, left, at_least_one).await?;
             let aborted = match end {
-                Some(end) if committed => self.aborted(partition, wanted.offset, end).await?,
+                Some(end) if committed => self.aborted(partition, wanted.offset, end, in_rows).await?,
                 _ => Vec::new(),
             };
             Ok(FetchResult { partition, records: Ok(pieces), bytes, bounds, aborted })

@@ -39,6 +39,8 @@ pub(super) struct Read {
     pub(super) bounds: Bounds,
     /// The first offset behind the records, if there are any.
     pub(super) end: Option<i64>,
+    /// It was read where rows say, not the fold.
+    pub(super) in_rows: bool,
 }
 
 /// The read path. A cheap clone.
@@ -124,9 +126,9 @@ impl Reader {
             self.followers.of(partition).fresh().await?;
             (bounds, located) = self.state(partition, look).await?;
         }
-        let extents = match located {
-            Located::Extents(extents) => extents,
-            Located::End => Vec::new(),
+        let (extents, in_rows) = match located {
+            Located::Extents(extents) => (extents, false),
+            Located::End => (Vec::new(), false),
             Located::Rows => self.in_rows_or_behind(partition, offset, 2 * max_bytes as u64).await?,
             Located::OutOfRange => {
                 return Err(FetchError::OutOfRange {
@@ -141,6 +143,7 @@ impl Reader {
             offset,
             max_bytes,
             bounds,
+            in_rows,
             end: if committed { bounds.last_stable } else { bounds.high_watermark },
             begun: VecDeque::new(),
             ahead: VecDeque::new(),
@@ -166,7 +169,7 @@ impl Reader {
         left: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
-        let (bounds, max_bytes) = (plan.bounds, plan.max_bytes.min(left));
+        let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
         let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one };
         let mut pieces = Pieces::default();
         while let Some((extent, begun)) = plan.begun.pop_front() {
@@ -201,7 +204,7 @@ impl Reader {
             }
         }
         pieces.flush();
-        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, pieces: pieces.pieces })
+        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces })
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
@@ -277,6 +280,8 @@ pub(super) struct Plan {
     offset: i64,
     max_bytes: usize,
     bounds: Bounds,
+    /// Rows have told of its extents, not the fold.
+    in_rows: bool,
     /// Batches are wanted that lie wholly before this offset.
     end: i64,
     begun: VecDeque<(Extent, Begun)>,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_configs::{BrokerConfig, BrokerLayers};
 use siltstone_log::{
-    EndMarker, Entry, OffsetRow, PartitionId, Position, RegistrationId, RegistrationRow, Role, ShardId, TopicId,
-    TxnEnd, TxnState, shard_of,
+    EndMarker, Entry, OffsetRow, PartitionId, Position, RegistrationId, RegistrationRow, Role, ShardId,
+    TopicId, TxnEnd, TxnState, shard_of,
 };
 use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_metadata::catalog::{Catalog, Changes};

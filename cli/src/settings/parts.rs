@@ -5,6 +5,7 @@ use std::time::Duration;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_compactor::compact::plan;
 use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
 use siltstone_metadata::checkpoint::CheckpointSettings;
@@ -99,9 +100,16 @@ impl Settings {
             bandwidth: Some(self.compactor_bandwidth.0).filter(|limit| *limit > 0),
             requests: Some(self.compactor_requests).filter(|limit| *limit > 0),
             key_map_bytes: self.key_map.bytes(),
-            compact: CompactRules::default(),
+            compact: self.compact_rules(),
             configs: self.kafka.clone(),
         }
+    }
+
+    fn compact_rules(&self) -> CompactRules {
+        let defaults = CompactRules::default();
+        let small_wait_ms = u64::try_from(self.key_wait.as_millis()).unwrap_or(u64::MAX);
+        let plan = plan::Settings { small_wait_ms, ..defaults.plan };
+        CompactRules { plan, look: defaults.look.min(self.key_wait / 10), ..defaults }
     }
 
     /// Bounds of the Kafka listener.

@@ -213,6 +213,8 @@ settings! {
         "Requests a second that the compactor may send to the object store. 0: as many as it can."
     "compactor.key_map_bytes" key_map: Size, Is("128MiB");
         "Memory for the keys of one round of compaction by key; more keys take more rounds."
+    "compactor.key_wait" key_wait: Duration, Is("10m");
+        "Time between two rounds of compaction by key on a partition with less than 8 MiB that is not compacted."
     "shutdown.timeout" shutdown_timeout: Duration, Is("20s");
         "How long a stop may take to flush and answer. A second signal ends at once."
     "log.level" log_level: String, Is("info");

@@ -108,3 +108,7 @@ impl Context {
         round::run(&source, &sink, plan, &limits, topic.config.delete_retention_ms, now, seed).await
     }
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

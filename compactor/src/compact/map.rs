@@ -108,7 +108,7 @@ impl OffsetMap {
     /// Where this hash is, or the empty slot where it would be. There is always one: the map never fills up.
     fn find(&self, hash: u128) -> usize {
         // The hash's highest 64 bits, as a fraction of all slots.
-        let mut at = ((hash >> 24) * self.slots.len() as u128 >> 64) as usize;
+        let mut at = (((hash >> 24) * self.slots.len() as u128) >> 64) as usize;
         loop {
             let slot = self.slots[at];
             if slot == 0 || slot >> OFFSET_BITS == hash {

@@ -22,6 +22,9 @@ use crate::publish::{Draft, PublishError, TRIES, pause, replace};
 use crate::telemetry;
 use crate::view::TOP_LEVEL;
 
+/// Less than this is built on the spot.
+const LARGE: usize = 1 << 20;
+
 /// Why a piece can't be published, or nobody knows whether it was.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SinkError {
@@ -31,6 +34,9 @@ pub enum SinkError {
     /// The segment could not be stored.
     #[error(transparent)]
     Put(#[from] PutError),
+    /// The work was interrupted: the process ends.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl From<StoreError> for SinkError {
@@ -61,11 +67,11 @@ impl Pieces for PartitionPieces<'_> {
         let Rewrite { batches, extents, over, was, becomes, .. } = rewrite;
         let change = Change { over, was, becomes };
         let Some(left) = batches else { return Ok(self.commit(None, None, &change).await?) };
-        let Some((place, chunks, run)) = self.built(&extents, &left) else {
+        if left.is_empty() {
             let run = Run { shard: self.shard, partition: self.partition, old: extents, new: Vec::new() };
             return Ok(self.commit(None, Some(&run), &change).await?);
-        };
-        drop(left);
+        }
+        let (place, chunks, run) = self.built(extents, left).await?;
         self.cx.limiter.request(place.length).await;
         self.cx.objects.put(&place.id.object_name(), chunks, Instant::now() + PATIENCE).await?;
         telemetry::written(TOP_LEVEL, place.length);
@@ -85,11 +91,12 @@ struct Change {
 }
 
 impl PartitionPieces<'_> {
-    /// A segment of what is left; `None` if nothing is.
-    fn built(&self, old: &[Extent], left: &[Batch]) -> Option<(SegmentPlace, Vec<Bytes>, Run)> {
-        if left.is_empty() {
-            return None;
-        }
+    /// A segment of what is left, which is something.
+    async fn built(
+        &self,
+        old: Vec<Extent>,
+        left: Vec<Batch>,
+    ) -> Result<(SegmentPlace, Vec<Bytes>, Run), SinkError> {
         let settings = &self.cx.settings;
         let rules = BuildRules {
             block_bytes: settings.merge.block_bytes,
@@ -98,16 +105,13 @@ impl PartitionPieces<'_> {
         };
         let mut builder = SegmentBuilder::new(self.cx.next_segment(), self.cx.ambient.clock.now(), rules);
         builder.begin_run(self.shard, self.partition);
-        builder.replaces(old);
-        for batch in left {
-            // Sizes behind compaction are those of what once was there: an extent's are exact enough.
-            let at = old.partition_point(|extent| extent.end() <= batch.base_offset);
-            let before = old.get(at).map_or(0, |extent| extent.bytes_before);
-            let (offset, end) = (batch.base_offset, batch.last_offset() + 1);
-            builder.batch(offset, end, before, &batch.header_bytes(), batch.bytes().clone());
-        }
-        let Built { place, chunks, mut runs } = builder.finish()?;
-        Some((place, chunks, runs.pop()?))
+        let large = left.iter().map(Batch::total_len).sum::<usize>() >= LARGE;
+        let work = move || built(builder, &old, &left);
+        let built = match large {
+            true => tokio::task::spawn_blocking(work).await.map_err(|_| SinkError::Interrupted)?,
+            false => work(),
+        };
+        built.ok_or(SinkError::Interrupted)
     }
 
     async fn commit(
@@ -199,6 +203,23 @@ impl PartitionPieces<'_> {
         });
         Ok(())
     }
+}
+
+fn built(
+    mut builder: SegmentBuilder,
+    old: &[Extent],
+    left: &[Batch],
+) -> Option<(SegmentPlace, Vec<Bytes>, Run)> {
+    builder.replaces(old);
+    for batch in left {
+        // Sizes behind compaction are those of what once was there: an extent's are exact enough.
+        let at = old.partition_point(|extent| extent.end() <= batch.base_offset);
+        let before = old.get(at).map_or(0, |extent| extent.bytes_before);
+        let (offset, end) = (batch.base_offset, batch.last_offset() + 1);
+        builder.batch(offset, end, before, &batch.header_bytes(), batch.bytes().clone());
+    }
+    let Built { place, chunks, mut runs } = builder.finish()?;
+    Some((place, chunks, runs.pop()?))
 }
 
 fn of_key(mutation: &Mutation, wanted: &Bytes) -> bool {

@@ -56,7 +56,9 @@ pub fn fate(
     }
     let Some(stamp) = row.stamp else { return Fate::Unstamped };
     // Where the log is empty, the floor has passed whatever was there.
-    let behind = |state: ShardState| !bugs::on(Bug::SweepBeforeFloor) && !state.quiet && state.floor.0[..10] < stamp[..];
+    let behind = |state: ShardState| {
+        !bugs::on(Bug::SweepBeforeFloor) && !state.quiet && state.floor.0[..10] < stamp[..]
+    };
     match row.shards.iter().find(|shard| known(shard).is_some_and(behind)) {
         Some(shard) => Fate::Unfolded(shard),
         None => Fate::Dead,

@@ -67,8 +67,11 @@ async fn delete(cx: &Context, registration: RegistrationId) -> Result<u64, Recla
             page.iter().filter_map(|object| parse(&object.name, registration)).collect();
         // Behind the listing: whatever was published is in a row by now, or in the trash.
         let known = known(cx, &listed).await?;
-        let left: Vec<String> =
-            listed.iter().filter(|id| !known.contains(id) || bugs::on(Bug::OrphansUnchecked)).map(SegmentId::object_name).collect();
+        let left: Vec<String> = listed
+            .iter()
+            .filter(|id| !known.contains(id) || bugs::on(Bug::OrphansUnchecked))
+            .map(SegmentId::object_name)
+            .collect();
         if left.is_empty() {
             continue;
         }

@@ -22,6 +22,9 @@ use crate::telemetry;
 /// Between two signs of life for the leases while a round goes on.
 const BEAT: Duration = Duration::from_secs(5);
 
+/// A partition whose round has failed is looked at again after so long, ms, or once something has come in.
+const AGAIN_MS: i64 = 60_000;
+
 /// What was found at the last look at a partition: there is no need for another one until something has changed, or the time has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
@@ -83,6 +86,11 @@ impl Worker {
                 let result = self.round(held, shard, partition, &topic, &plan).await;
                 self.published(shard, partition);
                 self.looked.remove(&partition);
+                if result.is_err() {
+                    // Others have their turn first.
+                    let until = Some(self.cx.ambient.clock.now().saturating_add(AGAIN_MS));
+                    self.looked.insert(partition, Looked { seen, at: Instant::now(), until });
+                }
                 self.compacted(shard, partition, row, result)
             }
             Err(error) => {
@@ -146,7 +154,7 @@ impl Worker {
                 telemetry::job("compaction", "failed");
                 self.failed(shard, partition, &error);
                 tracing::warn!(topic, partition = index, %error, "a compaction was not completed");
-                false
+                self.leases.held().contains_key(&shard)
             }
         }
     }

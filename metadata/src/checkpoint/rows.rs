@@ -15,7 +15,9 @@ use super::{Candidate, CheckpointError, Checkpointer};
 use crate::bugs::{self, Bug};
 use crate::follow::FollowError;
 use crate::follow::row as read_row;
-use crate::keys::{aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, parts, shard_counted};
+use crate::keys::{
+    aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, parts, shard_counted,
+};
 use crate::lease::Held;
 use crate::shard::{FoldAborted, FoldExtent, LEVEL_COMPACTION};
 
@@ -272,12 +274,8 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let families = [
-                partition_row::of_topic,
-                aborted_chunk::of_topic,
-                cleaned::of_topic,
-                extent_chunk::of_topic,
-            ];
+            let families =
+                [partition_row::of_topic, aborted_chunk::of_topic, cleaned::of_topic, extent_chunk::of_topic];
             let counted = self.shard.checkpoint_view(|state, _, _| state.head().level >= LEVEL_COMPACTION);
             let counted = counted.unwrap_or(true);
             let ranges = families.iter().take(if counted { 3 } else { 4 });

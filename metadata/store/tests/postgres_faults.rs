@@ -1,11 +1,15 @@
 //! The PostgreSQL backend when connections are cut, the server crashes, and two handles race.
 
+#[path = "postgres_proxy/mod.rs"]
+mod proxy;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use proxy::Proxy;
 use siltstone_store::postgres::testing::{self, Server};
 use siltstone_store::postgres::{Address, OpenError, Options, PostgresStore};
 use siltstone_store::{Commit, CommitError, KeyRange, Stamp, Store, StoreError, Version, read_all};
@@ -369,6 +373,24 @@ async fn a_local_socket_will_do() {
     let directory = server.directory().display().to_string().replace('/', "%2F");
     let store = open(&format!("postgres://siltstone@{directory}:{port}/{database}")).await;
     store.commit(Commit::blind().set("k", "x")).await.expect("a commit");
+}
+
+/// A commit that its connection delivers only after another has taken its place must never happen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_late_from_a_lost_connection_is_void() {
+    let server = server_or_skip!(Server::shared());
+    let url = server.database().await;
+    let proxy = Proxy::start(&url, b"held-value").await;
+    let store = open(&proxy.url).await;
+    let committed = store.commit(Commit::blind().stamped("log/", "", "held-value").add("n", 1)).await;
+    let committed = committed.expect("it is known that the first did not happen, and so it was sent again");
+    let answer = proxy.deliver().await;
+    assert!(String::from_utf8_lossy(&answer).contains("SI001"), "the late one is refused: {answer:?}");
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    let log = read_all(&*snapshot, &KeyRange::prefix("log/"), 1 << 20).await.expect("the log");
+    assert_eq!(log.len(), 1);
+    assert_eq!(log[0].0.as_ref(), [b"log/".as_slice(), &committed.stamp.0].concat());
+    assert_eq!(snapshot.get(b"n").await, Ok(Some(Bytes::from(1_u64.to_le_bytes().to_vec()))));
 }
 
 /// Keys that are longer than PostgreSQL's indexes take sort among the others.

@@ -6,9 +6,9 @@
 use std::fmt::Debug;
 
 use crate::{
-    CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError, PartitionRow,
-    RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs,
-    decode_extents, encode_aborted, encode_configs, encode_extents,
+    CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError,
+    PartitionRow, RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted,
+    decode_configs, decode_extents, encode_aborted, encode_configs, encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(

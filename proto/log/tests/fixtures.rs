@@ -142,7 +142,12 @@ fn extents() -> Vec<Extent> {
         base,
         records: 36,
         bytes_before: 12_345,
-        place: ExtentPlace::Stored { segment: segment(inline), block: place(4096, 2048), start: 48, level: 0 },
+        place: ExtentPlace::Stored {
+            segment: segment(inline),
+            block: place(4096, 2048),
+            start: 48,
+            level: 0,
+        },
         length: 2000,
         max_timestamp: AT,
     };
@@ -195,7 +200,10 @@ fn cleaned_rows() -> Vec<(&'static str, CleanedRow)> {
     let open = OpenProducers { all: false, ids: [7, 1 << 33].into() };
     let round = CleaningRow { begun: AT, upto: 1 << 41, cursor: 300, horizon: Some(AT + 86_400_000), open };
     let row = CleanedRow { first_dirty: 1 << 40, begun: AT - 1000, horizon: None, round: None };
-    vec![("cleaned-row", row.clone()), ("cleaned-row-round", CleanedRow { horizon: Some(-1), round: Some(round), ..row })]
+    vec![
+        ("cleaned-row", row.clone()),
+        ("cleaned-row-round", CleanedRow { horizon: Some(-1), round: Some(round), ..row }),
+    ]
 }
 
 fn topic_row() -> TopicRow {
@@ -247,9 +255,19 @@ fn merged_extents() -> Vec<Extent> {
 fn segment_rows() -> Vec<(&'static str, SegmentRow)> {
     let stamp = Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let shards = ShardSet::of([ShardId(0), ShardId(9)], 16);
-    let object = SegmentRow { inline: false, writing: true, merged: true, length: 70_000, stamp, shards: shards.clone() };
+    let object = SegmentRow {
+        inline: false,
+        writing: true,
+        merged: true,
+        length: 70_000,
+        stamp,
+        shards: shards.clone(),
+    };
     vec![
-        ("segment-row", SegmentRow { inline: true, writing: false, merged: false, stamp: None, ..object.clone() }),
+        (
+            "segment-row",
+            SegmentRow { inline: true, writing: false, merged: false, stamp: None, ..object.clone() },
+        ),
         ("v2/segment-row", object),
     ]
 }

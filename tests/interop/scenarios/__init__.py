@@ -21,6 +21,7 @@ class Case:
     per_round: int = 0
     per_minute: int = 0  # seconds more for each of `--minutes`
     settings: dict | None = None  # broker configs under Kafka's names; needs a server of its own
+    environment: dict | None = None  # Siltstone's own settings, as environment variables; needs a server of its own
     port: int | None = None  # where the server must listen; needs a server of its own
     fills_store: bool = False  # writes so much that objects must be there, not only inline segments
 
@@ -55,7 +56,7 @@ CASES = [
     Case("kafkajs-groups", group_clients.kafkajs, ("kafkajs", "kcat", "python"), 90),
     Case("rdkafka-groups", group_clients.rdkafka, ("rdkafka", "kcat", "python"), 90),
     Case("rskafka", clients.rskafka, ("rskafka", "kcat"), 60),
-    Case("compaction", compaction.run, ("java", "kafka"), 480, own_server=True, settings=compaction.SETTINGS),
+    Case("compaction", compaction.run, ("java", "kafka"), 480, own_server=True, settings=compaction.SETTINGS, environment=compaction.ENVIRONMENT),
     Case("kafka-streams", java_groups.streams, ("java",), 150),
     Case("kafka-connect", connect.run, ("java", "kcat"), 150),
     Case("kafka-tools", tools.run, ("java", "kcat"), 150),

@@ -46,7 +46,7 @@ class Both:
 
 def run(context):
     context.server.stop()  # its ports are wanted, and it is no agent
-    metadata = Postgres(context.server.port + 4)
+    metadata = Postgres(context.server.port + 5)
     agents = [Agent(context.server.port + 2 * number, context.work / f"agent-{number}", metadata) for number in range(2)]
     try:
         metadata.start()

@@ -10,6 +10,9 @@ from harness.servers import Kafka
 
 # Kafka's cleaner looks often; its log files are short by the topics' segment.ms.
 SETTINGS = {"log.cleaner.backoff.ms": 200, "log.cleaner.dedupe.buffer.size": 4_194_304, "log.cleaner.threads": 1}
+# Rows are written, and looked at, several times a second; nothing waits to become more.
+ENVIRONMENT = {"SILTSTONE_CHECKPOINT__INTERVAL": "500ms", "SILTSTONE_COMPACTOR__INTERVAL": "300ms", "SILTSTONE_COMPACTOR__KEY_WAIT": "0s",
+               "SILTSTONE_COMPACTOR__GRACE": "3s"}
 STEPS = ("refusals", "written", "settled", "stays")
 SECONDS = 150
 

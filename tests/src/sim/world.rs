@@ -14,8 +14,8 @@ use siltstone_store::memory::{Chance, Faults, MemoryStore};
 use tokio::time::Instant;
 
 use super::agent::Agent;
-use super::compactor::Place;
 use super::clients::members::{Group, Speaks};
+use super::compactor::Place;
 use super::invariants::{Seen, Violation, groups};
 use super::oracle::Oracle;
 use super::trace::{Counts, Trace};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use siltstone_compactor::compact::plan::{Plan, RoundPlan};
+use siltstone_compactor::compact::plan::Plan;
 use siltstone_compactor::context::Context;
 use siltstone_compactor::explain::{Amount, Explained, ReclaimPlan, ShardPlan, explain};
 use siltstone_compactor::plan::merge::{Backlog, Merge, Outlook};
@@ -150,14 +150,16 @@ fn compactions(out: &mut impl Write, plan: &Explained) -> io::Result<()> {
         any = true;
         let name = name(plan, *partition);
         match what {
-            Plan::Round(RoundPlan { first_dirty, upto, why, .. }) => {
-                writeln!(out, "  {name}: a round is due, offsets {first_dirty} to {upto}: {why}")?;
+            Plan::Nothing { why, .. } => writeln!(out, "  {name}: {why}")?,
+            Plan::Round(round) => {
+                let (from, dirty, upto) = (round.cursor, round.first_dirty, round.upto);
+                let why = &round.why;
+                writeln!(out, "  {name}: offsets {from} to {upto}, dirty from {dirty} on; due: {why}")?;
             }
-            Plan::Nothing { why, .. } => writeln!(out, "  {name}: nothing is due: {why}")?,
         }
     }
     if !any {
-        writeln!(out, "  no topic asks for it")?;
+        writeln!(out, "  no topic is compacted")?;
     }
     writeln!(out)
 }
@@ -279,12 +281,16 @@ fn shard_json(plan: &Explained, shard: &ShardPlan) -> Value {
         let value = with(of(trim.partition), "offset", trim.offset.into());
         with(value, "why", trim.reason.to_string().into())
     });
-    let compactions = shard.compactions.iter().map(|(partition, what)| {
-        let (due, why) = match what {
-            Plan::Round(round) => (true, &round.why),
-            Plan::Nothing { why, .. } => (false, why),
-        };
-        with(with(of(*partition), "due", due.into()), "why", why.as_str().into())
+    let compactions = shard.compactions.iter().map(|(partition, what)| match what {
+        Plan::Nothing { why, until } => {
+            let value = with(of(*partition), "due", false.into());
+            with(with(value, "why", why.as_str().into()), "until", (*until).into())
+        }
+        Plan::Round(round) => {
+            let value = with(of(*partition), "due", true.into());
+            let value = with(with(value, "why", round.why.as_str().into()), "from", round.cursor.into());
+            with(with(value, "first_dirty", round.first_dirty.into()), "upto", round.upto.into())
+        }
     });
     let releases = shard.releases.iter().map(|(due, some)| {
         let value = with(of(due.partition), "log_start", due.log_start.into());

@@ -27,6 +27,9 @@ const SETTINGS: &str = "\
     SELECT set_config('synchronous_commit', 'on', false) \
         WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 
+/// How much longer than the server's own limit an answer is waited for.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// What a parameter of a statement is.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
@@ -87,7 +90,7 @@ impl Connector {
             let connected = self.address.config.connect(self.tls.clone()).await;
             let (client, connection) = connected.map_err(|error| cause(&error))?;
             let driver = tokio::spawn(drive(connection, heard)).abort_handle();
-            let patience = self.options.statement_timeout.saturating_mul(2);
+            let patience = self.options.statement_timeout + MARGIN;
             let session = Session { client, driver, patience };
             let limit = self.options.statement_timeout.as_millis();
             let settings = format!("SET statement_timeout = {limit}; {SETTINGS}");

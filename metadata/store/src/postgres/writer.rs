@@ -97,8 +97,9 @@ impl Writer {
                 Ok(()) => match self.send(&group).await {
                     Ok(results) => return answer(group, &results),
                     Err(Failure::Lost(lost)) => {
+                        let why = lost.why.clone();
                         group = self.learn(group, lost, deadline).await;
-                        continue;
+                        why
                     }
                     Err(Failure::Refused(code, why)) => {
                         if code.code() == REPLACED || code == SqlState::READ_ONLY_SQL_TRANSACTION {

@@ -107,7 +107,9 @@ pub(in crate::sim) fn fetched(
             let what = format!("{partition:?} is said not to exist");
             Err(Violation { invariant: "S6", what })
         }
-        Err(FetchError::Unavailable(_) | FetchError::Storage(_) | FetchError::Moved(_)) => Ok(Brought { batches: 0, next: offset }),
+        Err(FetchError::Unavailable(_) | FetchError::Storage(_) | FetchError::Moved(_)) => {
+            Ok(Brought { batches: 0, next: offset })
+        }
     }
 }
 

@@ -105,5 +105,7 @@ pub(in crate::sim) fn left_over(oracle: &Oracle) -> Vec<String> {
         .map(|row| row.id.object_prefix())
         .collect();
     let names = oracle.bucket.names().into_iter();
-    names.filter(|name| !known.contains(name) && !alive.iter().any(|prefix| name.starts_with(prefix))).collect()
+    names
+        .filter(|name| !known.contains(name) && !alive.iter().any(|prefix| name.starts_with(prefix)))
+        .collect()
 }
