@@ -111,7 +111,7 @@ def everything(context, seed):
     configs = ["cleanup.policy=compact", "min.cleanable.dirty.ratio=0.1", "max.compaction.lag.ms=4000", "delete.retention.ms=2000"], ["retention.ms=6000"]
     for topic, some in zip(topics, configs):
         words = [word for config in some for word in ("--config", config)]
-        context.tool("TopicCommand", "--bootstrap-server", context.bootstrap, "--create", "--topic", topic, "--partitions", 4, *words)
+        process.run([SILTSTONE, "topic", "create", topic, "--partitions", 4, *words, "--bootstrap", context.bootstrap])
     kill_nine.create(context)
     keys = companion(context, "keys", [install.PYTHON, "-B", INTEROP / "python/compacted_keys.py", context.bootstrap, *topics])
     plain = kill_nine.producer(context, "librdkafka", [install.PYTHON, "-B", INTEROP / "python/kill_nine_producer.py"])
