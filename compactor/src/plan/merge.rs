@@ -180,15 +180,58 @@ fn flushed_reason(found: &Backlog, waited: Duration, rules: &MergeRules) -> Opti
 fn flushed(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge> {
     let found = backlog(views, Class::Flushed, rules);
     let reason = flushed_reason(&found, waited, rules)?;
-    // What fills many segments needn't be merged a second time.
-    let level = if found.bytes >= rules.target_bytes * rules.fan_in as u64 { TOP_LEVEL } else { 1 };
-    Some(merge(views, Class::Flushed, level, &found, "flushed", reason, rules))
+    // Every partition has a little in every flushed segment. So a batch takes the same part of each partition, the oldest first: then
+    // it reads few of those segments, whole, and not a little of all of them.
+    let slices = (found.bytes / rules.target_bytes.max(1)).max(1);
+    let mut batches = Vec::new();
+    for slice in 0..slices {
+        cut(sliced(views, rules, slice, slices), rules, &mut batches);
+    }
+    let why = Why { what: "flushed", bytes: found.bytes, segments: found.segments.len(), reason };
+    Some(Merge { level: 1, batches, why })
+}
+
+/// One of some slices of what was flushed: the same part of each partition.
+fn sliced(views: &Views, rules: &MergeRules, slice: u64, slices: u64) -> Vec<Input> {
+    let mut taken = Vec::new();
+    let partitions = views.iter().flat_map(|(shard, view)| {
+        view.partitions.iter().map(move |(partition, view)| (*shard, *partition, view))
+    });
+    for (shard, partition, view) in partitions {
+        let flushed = || view.candidates.iter().filter(|some| class(&some.extent, rules) == Class::Flushed);
+        let count = flushed().count() as u64;
+        let (from, to) = (count * slice / slices, count * (slice + 1) / slices);
+        let some = flushed().skip(from as usize).take((to - from) as usize);
+        taken.extend(some.map(|some| Input { shard, partition, ordinal: some.ordinal, extent: some.extent }));
+    }
+    taken
 }
 
 fn several(views: &Views, wanted: Class, what: &'static str, rules: &MergeRules) -> Option<Merge> {
     let found = backlog(views, wanted, rules);
     let reason = several_reason(&found, rules).ok()?;
     Some(merge(views, wanted, TOP_LEVEL, &found, what, reason, rules))
+}
+
+/// Cuts inputs where a segment is full.
+fn cut(inputs: impl IntoIterator<Item = Input>, rules: &MergeRules, batches: &mut Vec<Vec<Input>>) {
+    let begun = batches.len();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for input in inputs {
+        bytes += input.extent.stored_bytes();
+        batch.push(input);
+        if bytes >= rules.target_bytes * 5 / 4 || batch.len() >= MOST_OF_BATCH {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+    }
+    // A small rest would be a small segment: it goes with the one before.
+    let small = bytes < rules.target_bytes / 4;
+    match batches[begun..].last_mut() {
+        Some(last) if small && last.len() + batch.len() <= MOST_OF_BATCH => last.append(&mut batch),
+        _ if batch.is_empty() => {}
+        _ => batches.push(batch),
+    }
 }
 
 fn merge(
@@ -201,23 +244,7 @@ fn merge(
     rules: &MergeRules,
 ) -> Merge {
     let mut batches = Vec::new();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    for input in inputs(views, wanted, rules).take(MOST_EXTENTS) {
-        bytes += input.extent.stored_bytes();
-        batch.push(input);
-        if bytes >= rules.target_bytes || batch.len() >= MOST_OF_BATCH {
-            batches.push(std::mem::take(&mut batch));
-            bytes = 0;
-        }
-    }
-    // A small rest would be a small segment: it goes with the one before.
-    match batches.last_mut() {
-        Some(last) if bytes < rules.target_bytes / 4 && last.len() + batch.len() <= MOST_OF_BATCH => {
-            last.append(&mut batch)
-        }
-        _ if batch.is_empty() => {}
-        _ => batches.push(batch),
-    }
+    cut(inputs(views, wanted, rules).take(MOST_EXTENTS), rules, &mut batches);
     let why = Why { what, bytes: found.bytes, segments: found.segments.len(), reason };
     Merge { level, batches, why }
 }

@@ -60,13 +60,25 @@ fn a_merge_is_cut_into_segments_in_the_order_of_shards_and_partitions() {
     let all = views(vec![many(5), three, vec![flushed(0, 100)]]);
     let merge = plan(&all, Duration::ZERO, &rules()).unwrap();
     assert_eq!(merge.level, 1);
-    let order: Vec<_> =
-        merge.batches.iter().flatten().map(|i| (i.shard, i.partition, i.extent.base)).collect();
-    assert!(order.is_sorted() && order.len() == 9);
-    assert_eq!(merge.batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 5], "a small rest joins");
-    // A backlog that fills many segments is not merged twice.
-    let backlog = views(vec![many(20)]);
-    assert_eq!(plan(&backlog, Duration::ZERO, &rules()).unwrap().level, TOP_LEVEL);
+    let bases = |partition: u128| -> Vec<Vec<i64>> {
+        let of = |batch: &Vec<Input>| {
+            batch.iter().filter(|i| i.partition.topic == TopicId(partition)).map(|i| i.extent.base).collect()
+        };
+        merge.batches.iter().map(of).collect()
+    };
+    for batch in &merge.batches {
+        assert!(batch.is_sorted_by_key(|i| (i.shard, i.partition, i.extent.base)));
+    }
+    // 2,400 bytes make two segments, each with its part of every partition, the oldest first.
+    assert_eq!(bases(0), [vec![0, 10], vec![20, 30, 40]]);
+    assert_eq!(bases(1), [vec![0], vec![10, 20]]);
+    assert_eq!(bases(2), [vec![], vec![0]]);
+    let backlog = plan(&views(vec![many(20)]), Duration::ZERO, &rules()).unwrap();
+    let sizes = backlog.batches.iter().map(|batch| batch.len() * 300);
+    assert!(
+        backlog.batches.len() == 6 && sizes.max() <= Some(1250),
+        "no batch reads much more than it writes"
+    );
 }
 
 #[test]
