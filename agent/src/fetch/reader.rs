@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::PartitionState;
 use siltstone_objects::ReadError;
@@ -144,6 +145,7 @@ impl Reader {
             max_bytes,
             bounds,
             in_rows,
+            committed,
             end: if committed { bounds.last_stable } else { bounds.high_watermark },
             begun: VecDeque::new(),
             ahead: VecDeque::new(),
@@ -165,14 +167,32 @@ impl Reader {
     /// that is larger, if `at_least_one`.
     pub(super) async fn finish(
         &self,
-        mut plan: Plan,
+        plan: Plan,
         left: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
+        let Plan { partition, max_bytes, committed, .. } = plan;
+        let (read, gap) = self.take_begun(plan, left, at_least_one).await?;
+        let Some(next) = gap.filter(|_| !bugs::on(Bug::GapIsTheEnd)) else { return Ok(read) };
+        // No extent is without a batch: in the next one there is something.
+        let plan = self.plan(partition, next, max_bytes, committed).await?;
+        Ok(self.take_begun(plan, left, at_least_one).await?.0)
+    }
+
+    /// As [`Reader::finish`]. With no records at all: where to look on, if compaction left nothing behind the offset in the extent that holds it. Were the
+    /// answer empty, its reader would come back with the same offset for ever.
+    async fn take_begun(
+        &self,
+        mut plan: Plan,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
         let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one };
         let mut pieces = Pieces::default();
+        let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
+            gap = Some(extent.end()).filter(|end| *end > part.offset && *end < part.end);
             let before = pieces.bytes;
             let rope = match begun.done().await {
                 Ok(rope) => rope,
@@ -200,11 +220,13 @@ impl Reader {
                 // Who takes all there is room for will soon want what follows.
                 let rest = plan.begun.drain(..).map(|(extent, _)| extent).chain(plan.ahead.drain(..));
                 self.read_ahead(std::iter::once(extent).chain(rest));
+                gap = None;
                 break;
             }
         }
         pieces.flush();
-        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces })
+        let gap = gap.filter(|_| pieces.bytes == 0);
+        Ok((Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces }, gap))
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
@@ -282,6 +304,7 @@ pub(super) struct Plan {
     bounds: Bounds,
     /// Rows have told of its extents, not the fold.
     in_rows: bool,
+    committed: bool,
     /// Batches are wanted that lie wholly before this offset.
     end: i64,
     begun: VecDeque<(Extent, Begun)>,
