@@ -68,7 +68,7 @@ impl Oracle {
         }
     }
 
-    /// From the first batch on the records of partitions are kept that are compacted by key.
+    /// From the first batch or marker on the records of partitions are kept that are compacted by key.
     fn keep_records(&mut self, partition: PartitionId) {
         if self.keyed.contains_key(&partition.topic) {
             let log = self.logs.entry(partition).or_default();

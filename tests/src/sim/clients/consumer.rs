@@ -41,6 +41,9 @@ async fn fetch(world: &World, chance: &mut Chance, agent: usize, partition: Part
         2 => asked.end + 1,
         _ => asked.start + chance.below((asked.end - asked.start).max(0) as u64 + 1) as i64,
     };
+    // As if that was where it had been when compaction came.
+    let gap = chance.below(8) as usize;
+    let offset = world.seen.borrow().gaps(partition).get(gap).copied().unwrap_or(offset);
     let max_bytes = [1, 1000, 20_000][chance.below(3) as usize];
     let max_wait = Duration::from_millis(chance.below(300));
     let spec = FetchSpec { committed: chance.happens(0.5), ..spec(partition, offset, max_bytes, max_wait) };

@@ -33,6 +33,7 @@ pub(super) struct Seen {
     /// What blocks of merged segments hold of partitions that are compacted by key: they never change.
     blocks: BTreeMap<(SegmentId, u64, u32), Vec<Left>>,
     tombstones: BTreeMap<PartitionId, Option<i64>>,
+    gaps: BTreeMap<PartitionId, Vec<i64>>,
 }
 
 /// A floor must trail: whoever looks as often as the oracle never misses an entry.
@@ -52,6 +53,11 @@ impl Seen {
     /// A tombstone that a partition's rows had at the last look.
     pub(super) fn tombstone(&self, partition: PartitionId) -> Option<i64> {
         self.tombstones.get(&partition).copied().flatten()
+    }
+
+    /// Offsets behind which compaction had left nothing in their extents, at the last look.
+    pub(super) fn gaps(&self, partition: PartitionId) -> &[i64] {
+        self.gaps.get(&partition).map_or(&[], Vec::as_slice)
     }
 
     /// An engine's shards must be what the oracle has at the same position.
@@ -210,7 +216,7 @@ impl Seen {
         found: &[Extent],
     ) -> Result<(), String> {
         let log = oracle.log(id);
-        let mut batches = Vec::new();
+        let (mut batches, mut gaps) = (Vec::new(), Vec::new());
         let mut next = 0;
         for extent in found.iter().filter(|extent| extent.base < row.next) {
             if extent.base < next {
@@ -228,9 +234,12 @@ impl Seen {
                     .extend(log.batches.range(extent.base..extent.end()).map(|(_, batch)| Left::all(batch)));
             } else {
                 world.count(|counts| counts.merged += 1);
-                batches.extend_from_slice(self.block(oracle, snapshot, id, extent)?);
+                let left = self.block(oracle, snapshot, id, extent)?;
+                gaps.extend(left.last().map(|last| last.end).filter(|end| *end < extent.end()));
+                batches.extend_from_slice(left);
             }
         }
+        self.gaps.insert(id, gaps);
         if row.log_start < row.next && next != row.next {
             return Err(format!("extents of {id:?} end at {next}, not {}", row.next));
         }

@@ -186,6 +186,7 @@ impl Oracle {
         partitions: &[PartitionId],
     ) -> Result<(), Violation> {
         for partition in partitions {
+            self.keep_records(*partition);
             let log = self.logs.entry(*partition).or_default();
             self.transactions.ended(*partition, &end.marker, position)?;
             s2::marker(log, *partition, end)?;
