@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) bounds: Bounds,
     /// Rows have told of its extents, not the fold.
     pub(super) in_rows: bool,
+    /// Only what is committed is wanted.
+    pub(super) committed: bool,
     /// Batches are wanted that lie wholly before this offset.
     pub(super) end: i64,
     pub(super) begun: VecDeque<(Extent, Begun)>,
@@ -72,6 +74,7 @@ impl Plan {
             max_bytes: 0,
             bounds,
             in_rows: false,
+            committed: false,
             end: offset,
             begun: VecDeque::new(),
             ahead: VecDeque::new(),

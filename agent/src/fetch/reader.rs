@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_log::{Encoding, Extent, ExtentPlace, PartitionId};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::PartitionState;
 use siltstone_objects::cache::{PageCache, Rope};
@@ -138,7 +139,7 @@ impl Reader {
             return Ok(Plan { later: true, ..Plan::empty(partition, offset, bounds) });
         };
         let end = if committed { bounds.last_stable } else { bounds.high_watermark };
-        let mut plan = Plan { max_bytes, in_rows, end, ..Plan::empty(partition, offset, bounds) };
+        let mut plan = Plan { max_bytes, in_rows, committed, end, ..Plan::empty(partition, offset, bounds) };
         for extent in extents.into_iter().filter(|extent| extent.base < end) {
             if plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent) {
                 plan.bytes += extent.length as usize;
@@ -154,14 +155,33 @@ impl Reader {
     /// that is larger, if `at_least_one`.
     pub(super) async fn finish(
         &self,
-        mut plan: Plan,
+        plan: Plan,
         left: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
+        let Plan { partition, max_bytes, committed, .. } = plan;
+        let (read, gap) = self.take_begun(plan, left, at_least_one).await?;
+        let Some(next) = gap.filter(|_| !bugs::on(Bug::GapIsTheEnd)) else { return Ok(read) };
+        // No extent is without a batch: in the next one there is something.
+        let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
+        let plan = self.plan(partition, next, room, committed).await?;
+        Ok(self.take_begun(plan, left, at_least_one).await?.0)
+    }
+
+    /// As [`Reader::finish`]. With no records at all: where to look on, if compaction left nothing behind the offset in the extent that holds it. Were the
+    /// answer empty, its reader would come back with the same offset for ever.
+    async fn take_begun(
+        &self,
+        mut plan: Plan,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
         let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one };
         let mut pieces = Pieces::default();
+        let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
+            gap = Some(extent.end()).filter(|end| *end > part.offset && *end < part.end);
             let before = pieces.bytes;
             let rope = match begun.done().await {
                 Ok(rope) => rope,
@@ -189,12 +209,14 @@ impl Reader {
                 // Who takes all there is room for will soon want what follows.
                 let rest = plan.begun.drain(..).map(|(extent, _)| extent).chain(plan.ahead.drain(..));
                 self.read_ahead(std::iter::once(extent).chain(rest));
+                gap = None;
                 break;
             }
         }
         self.read_ahead(plan.ahead.into_iter());
         pieces.flush();
-        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces })
+        let gap = gap.filter(|_| pieces.bytes == 0);
+        Ok((Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces }, gap))
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
