@@ -1,6 +1,7 @@
 //! S7: folding the same entries gives the same state, on every agent, from any checkpoint.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -261,28 +262,33 @@ impl Seen {
         extent: &Extent,
     ) -> Result<&[Left], String> {
         let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { return Ok(&[]) };
-        let key = (segment.id, block.start, start);
-        if !self.blocks.contains_key(&key) {
-            let whole =
-                oracle.segment(snapshot, &segment).ok_or_else(|| format!("{segment:?} is not there"))?;
-            let from = block.start as usize + start as usize;
-            let bytes =
-                whole.get(from..from + extent.length as usize).ok_or("an extent beyond its segment")?;
-            let (mut rest, mut lefts, mut next) = (bytes, Vec::new(), extent.base);
-            while !rest.is_empty() {
-                let length = header(rest).and_then(|header| header.total_len());
-                let length = length.filter(|length| *length <= rest.len()).ok_or("a batch is cut off")?;
-                let left = s9::batch(oracle.log(id), &rest[..length])?;
-                if left.base < next || left.end > extent.end() {
-                    return Err(format!("{id:?}: {extent:?} holds {left:?}, behind {next}"));
-                }
-                (rest, next) = (&rest[length..], left.end);
-                lefts.push(left);
+        match self.blocks.entry((segment.id, block.start, start)) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let whole = oracle.segment(snapshot, &segment);
+                let whole = whole.ok_or_else(|| format!("{segment:?} is not there"))?;
+                let from = block.start as usize + start as usize;
+                let bytes = whole.get(from..from + extent.length as usize);
+                Ok(new.insert(lefts(oracle, id, extent, bytes.ok_or("an extent beyond its segment")?)?))
             }
-            self.blocks.insert(key, lefts);
         }
-        Ok(&self.blocks[&key])
     }
+}
+
+/// What a merged extent's bytes hold.
+fn lefts(oracle: &Oracle, id: PartitionId, extent: &Extent, bytes: &[u8]) -> Result<Vec<Left>, String> {
+    let (mut rest, mut lefts, mut next) = (bytes, Vec::new(), extent.base);
+    while !rest.is_empty() {
+        let length = header(rest).and_then(|header| header.total_len());
+        let length = length.filter(|length| *length <= rest.len()).ok_or("a batch is cut off")?;
+        let left = s9::batch(oracle.log(id), &rest[..length])?;
+        if left.base < next || left.end > extent.end() {
+            return Err(format!("{id:?}: {extent:?} holds {left:?}, behind {next}"));
+        }
+        (rest, next) = (&rest[length..], left.end);
+        lefts.push(left);
+    }
+    Ok(lefts)
 }
 
 /// The chunks must hold every offset from the row's log start to its end once, as it was flushed, or merged with all that is in the log.
