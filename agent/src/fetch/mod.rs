@@ -14,6 +14,7 @@ mod aborted;
 mod chunks;
 mod error;
 mod locate;
+mod plan;
 mod poll;
 mod reader;
 mod source;
