@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use siltstone_log::{ErasedObject, ErasureId, ErasureRow, PartitionId, Position, SegmentId, ShardSet};
+use siltstone_log::{
+    ErasedObject, ErasureId, ErasureRow, ErasureScan, PartitionId, Position, SegmentId, ShardSet,
+};
 use siltstone_metadata::erase;
 use siltstone_metadata::keys::erasure;
 use siltstone_metadata::shard::Hidden;
@@ -97,6 +99,11 @@ impl Hiding {
                 self.hidden.insert(*partition, hidden.clone());
             }
         }
+    }
+
+    /// Whether a search for objects is due or under way: as long as it is, nothing is thrown away that it has to look at.
+    pub fn searches(&self) -> bool {
+        self.unfinished.iter().any(|(_, row)| row.scan != ErasureScan::Done)
     }
 
     /// What to leave out of a partition; `None`: nothing.

@@ -1,6 +1,7 @@
 //! The search for segments that hold records of an erasure's keys: by their footers, so that what nobody refers to any more is found too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_log::{
@@ -15,6 +16,7 @@ use siltstone_metadata::lease::Held;
 use siltstone_objects::ReadError;
 use siltstone_records::{Scratch, batches};
 use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, read_all};
+use tokio::time::Instant;
 
 use super::EraseJobError;
 use crate::context::Context;
@@ -22,6 +24,8 @@ use crate::source::{Source, decoded};
 
 /// Segments that one step looks at, at most.
 const PAGE: usize = 100;
+/// What was found is written down after so long: a worker that dies loses no more.
+const KEPT: Duration = Duration::from_secs(10);
 /// Bytes of what is known of all partitions: some 30 each.
 const PARTITIONS_BYTES: usize = 64 << 20;
 /// Partitions whose ends one transaction notes.
@@ -30,6 +34,9 @@ const PER_COMMIT: usize = 1_000;
 const MAX_DECOMPRESSED: usize = 64 << 20;
 /// Less than this is looked through on the spot.
 const LARGE: usize = 256 << 10;
+
+/// Before all segments: writers count theirs from 1.
+const FIRST: SegmentId = SegmentId { registration: RegistrationId(0), number: 0 };
 
 /// A segment to be looked at.
 #[derive(Debug, Clone)]
@@ -75,38 +82,52 @@ impl Context {
             ErasureScan::Waits if !self.is_known(row).await? => Ok(None),
             ErasureScan::Waits => {
                 let topic_deleted = self.note_ends(held, id, row).await?;
-                let last = SegmentId { registration: RegistrationId(0), number: 0 };
-                let scan = ErasureScan::Under { trash: false, last };
+                let scan = ErasureScan::Under { trash: false, last: FIRST };
                 self.keep(held, id, ErasureRow { scan, topic_deleted, ..row.clone() }, Vec::new())
                     .await
                     .map(Some)
             }
-            ErasureScan::Under { trash, last } => {
-                let (found, last, done) = match trash {
-                    false => self.candidates(row, last).await?,
-                    true => self.trash(last).await?,
-                };
-                let mut mutations = Vec::new();
-                let meant = self.meant(id, row).await?;
-                for candidate in found {
-                    if let Some(records) = self.records_in(&candidate, &meant).await? {
-                        let Candidate { id: segment, inline, length, shards, .. } = candidate;
-                        let (found, deleted) = (self.ambient.clock.now(), None);
-                        let object = ErasedObject { inline, length, records, found, deleted, shards };
-                        let key = erasure::object(id, segment);
-                        mutations.push(Mutation::Set { key, value: object.encode().into() });
-                    }
-                }
-                let begin = SegmentId { registration: RegistrationId(0), number: 0 };
-                let (scan, scanned) = match (trash, done) {
-                    (_, false) => (ErasureScan::Under { trash, last }, None),
-                    (false, true) => (ErasureScan::Under { trash: true, last: begin }, None),
-                    (true, true) => (ErasureScan::Done, Some(self.ambient.clock.now())),
-                };
-                self.keep(held, id, ErasureRow { scan, scanned, ..row.clone() }, mutations).await.map(Some)
-            }
+            ErasureScan::Under { trash, last } => self.look_on(held, id, row, trash, last).await.map(Some),
             ErasureScan::Done => Ok(None),
         }
+    }
+
+    /// Looks at the next segments.
+    async fn look_on(
+        &self,
+        held: &Held,
+        id: ErasureId,
+        row: &ErasureRow,
+        trash: bool,
+        last: SegmentId,
+    ) -> Result<ErasureRow, EraseJobError> {
+        let (found, mut last, mut done) = match trash {
+            false => self.candidates(row, last).await?,
+            true => self.trash(last).await?,
+        };
+        let meant = self.meant(id, row).await?;
+        let (begun, mut mutations) = (Instant::now(), Vec::new());
+        let mut left = found.into_iter().peekable();
+        while let Some(candidate) = left.next() {
+            let records = self.records_in(&candidate, &meant).await?;
+            let Candidate { id: segment, inline, length, shards, .. } = candidate;
+            if let Some(records) = records {
+                let (found, deleted) = (self.ambient.clock.now(), None);
+                let object = ErasedObject { inline, length, records, found, deleted, shards };
+                let (key, value) = (erasure::object(id, segment), object.encode().into());
+                mutations.push(Mutation::Set { key, value });
+            }
+            if begun.elapsed() >= KEPT && left.peek().is_some() {
+                (last, done) = (segment, false);
+                break;
+            }
+        }
+        let (scan, scanned) = match (trash, done) {
+            (_, false) => (ErasureScan::Under { trash, last }, None),
+            (false, true) => (ErasureScan::Under { trash: true, last: FIRST }, None),
+            (true, true) => (ErasureScan::Done, Some(self.ambient.clock.now())),
+        };
+        self.keep(held, id, ErasureRow { scan, scanned, ..row.clone() }, mutations).await
     }
 
     /// Whether the rows of all partitions are newer than the request.
