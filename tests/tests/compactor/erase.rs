@@ -98,7 +98,8 @@ async fn what_is_erased_is_invisible_at_once_and_gone_in_the_end() {
         assert_eq!(all(engine, &topic).await, expected, "invisible at once");
     }
     // What comes now is new, and stays.
-    write(&setup, batch(topic[0], 99, &[Some(ALICE), Some("key 1")], Compression::Lz4), Placement::Object).await;
+    write(&setup, batch(topic[0], 99, &[Some(ALICE), Some("key 1")], Compression::Lz4), Placement::Object)
+        .await;
     let later = read(&setup.engine, topic[0], false).await.split_off(expected[0].len());
     assert_eq!(later.len(), 2);
 
@@ -110,7 +111,11 @@ async fn what_is_erased_is_invisible_at_once_and_gone_in_the_end() {
         assert_eq!(now, expected, "and of the others nothing has changed");
         assert_eq!(all(engine, &bystander).await, beside, "the same key of another topic is another key");
     }
-    assert_eq!(objects_in_receipt(&setup, id).await, held, "the receipt names what held it, and nothing else");
+    assert_eq!(
+        objects_in_receipt(&setup, id).await,
+        held,
+        "the receipt names what held it, and nothing else"
+    );
     let ends = uptos(&setup, id).await;
     assert_eq!(ends, [(0, 160, 40), (1, 160, 40), (2, 160, 40), (3, 160, 40)]);
     let row = erase::row(setup.store.peek().as_ref(), id).await.unwrap();
