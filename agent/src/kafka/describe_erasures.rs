@@ -1,5 +1,6 @@
 //! DescribeErasures, version 0: our own. All erasures in short, or one with its receipt, whose objects come in pages.
 
+use siltstone_kafka::ErrorCode;
 use siltstone_kafka::describe_erasures::{Request, Response, response};
 use siltstone_log::{ErasedObject, ErasureId, ErasureRow, SegmentId};
 use siltstone_metadata::erase::{self, EraseError};
@@ -21,8 +22,7 @@ const NEVER: i64 = -1;
 pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
     match described(cx, &request).await {
         Ok((erasures, next)) => Response { erasures, next, ..Response::default() },
-        Err(error) => {
-            let refused = Refused::from(error);
+        Err(refused) => {
             let error_message = Some(refused.message);
             Response { error_code: refused.code.code(), error_message, ..Response::default() }
         }
@@ -32,8 +32,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
 async fn described(
     cx: &Context,
     request: &Request,
-) -> Result<(Vec<response::Erasure>, Option<String>), EraseError> {
-    let snapshot = cx.engine().store().snapshot().await?;
+) -> Result<(Vec<response::Erasure>, Option<String>), Refused> {
+    let snapshot = cx.engine().store().snapshot().await.map_err(EraseError::from)?;
     let snapshot = snapshot.as_ref();
     if request.erasure_id.is_nil() {
         let mut all = Vec::new();
@@ -57,12 +57,13 @@ async fn described(
 }
 
 /// What [`SegmentId`] shows as: the registration and the number, hexadecimal.
-fn parse(text: &str) -> Result<SegmentId, EraseError> {
+fn parse(text: &str) -> Result<SegmentId, Refused> {
     let parsed = text.split_once('/').and_then(|(registration, number)| {
         let registration = siltstone_log::RegistrationId(u128::from_str_radix(registration, 16).ok()?);
         Some(SegmentId { registration, number: u64::from_str_radix(number, 16).ok()? })
     });
-    parsed.ok_or_else(|| EraseError::Corrupt(format!("{text:?} is no place in a list of objects")))
+    let message = || format!("{text:?} is no place in a list of objects.");
+    parsed.ok_or_else(|| Refused::new(ErrorCode::InvalidRequest, message()))
 }
 
 async fn in_short(

@@ -116,3 +116,72 @@ impl Hiding {
         self.waits.contains(&partition)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use siltstone_log::{ErasedRow, PartitionRow, ShardId, TopicId};
+
+    use super::*;
+    use crate::view::{PartitionView, ShardView};
+
+    const TOPIC: TopicId = TopicId(7);
+
+    fn asked(stamp: u8) -> (ErasureId, ErasureRow) {
+        let row = ErasureRow {
+            stamp: Some([stamp; 10]),
+            topic: TOPIC,
+            name: "t".to_owned(),
+            partitions: 3,
+            requested: 0,
+            named: 1,
+            keys: BTreeSet::new(),
+            invisible: None,
+            scan: ErasureScan::Waits,
+            scanned: None,
+            completed: None,
+            topic_deleted: false,
+        };
+        (ErasureId(u128::from(stamp)), row)
+    }
+
+    fn view(partition: PartitionId, horizon: u8, erasures: &[u8]) -> PartitionView {
+        let erased = ErasedRow { upto: 10, keys: Default::default() };
+        let row = PartitionRow {
+            horizon: Position::new([horizon; 10], 0),
+            erasures: erasures.iter().map(|id| (ErasureId(u128::from(*id)), erased.clone())).collect(),
+            ..PartitionRow::default()
+        };
+        PartitionView::default().with_row(partition, &row, 1)
+    }
+
+    #[test]
+    fn partitions_whose_rows_are_older_than_a_request_wait() {
+        let at = |topic, index| PartitionId { topic, index };
+        let (behind, knows, empty) = (at(TOPIC, 0), at(TOPIC, 1), at(TOPIC, 2));
+        let other = at(TopicId(8), 0);
+        let partitions = [
+            (behind, view(behind, 5, &[])),
+            (knows, view(knows, 6, &[6])),
+            (empty, view(empty, 6, &[])),
+            (other, view(other, 1, &[])),
+        ];
+        let views = Views::from([(ShardId(0), ShardView { partitions: partitions.into() })]);
+        let mut hiding = Hiding { unfinished: vec![asked(6)], ..Hiding::default() };
+        hiding.take_in(&views);
+        let waits = [behind, knows, empty, other].map(|partition| hiding.waits(partition));
+        assert_eq!(waits, [true, false, false, false]);
+        let hides = [behind, knows, empty, other].map(|partition| hiding.of(partition).is_some());
+        assert_eq!(hides, [false, true, false, false]);
+        hiding.unfinished.push(asked(7));
+        hiding.take_in(&views);
+        assert!(hiding.waits(knows), "it knows of one, and not of the other");
+    }
+
+    #[test]
+    fn nothing_is_thrown_away_while_a_search_is_due() {
+        let mut hiding = Hiding { unfinished: vec![asked(1), asked(2)], ..Hiding::default() };
+        assert!(hiding.searches());
+        hiding.unfinished.iter_mut().for_each(|(_, row)| row.scan = ErasureScan::Done);
+        assert!(!hiding.searches() && !Hiding::default().searches());
+    }
+}

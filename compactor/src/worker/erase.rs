@@ -17,7 +17,7 @@ use crate::view::TOP_LEVEL;
 const MOST: usize = 20_000;
 /// Between two signs of life for the leases while it searches.
 const BEAT: Duration = Duration::from_secs(5);
-/// How long one pass searches: then leases show life, and merges have their turn.
+/// How long one pass searches, for all erasures together, the oldest first: then leases show life, and merges have their turn.
 const SEARCH: Duration = Duration::from_secs(20);
 
 impl Worker {
@@ -73,10 +73,12 @@ impl Worker {
     /// Searches, and ends what is done; only whoever reclaims.
     pub(super) async fn erase(&mut self) {
         let Some(held) = self.leases.reclaims() else { return };
-        let unfinished = self.cx.hiding().unfinished.clone();
+        let mut unfinished = self.cx.hiding().unfinished.clone();
+        unfinished.sort_by_key(|(_, row)| row.stamp);
+        let until = Instant::now() + SEARCH;
         for (id, row) in unfinished {
             let result = async {
-                self.search(&held, id, row).await?;
+                self.search(&held, id, row, until).await?;
                 self.cx.finish(&held, id).await
             };
             match result.await {
@@ -89,14 +91,18 @@ impl Worker {
         }
     }
 
-    async fn search(&self, held: &Held, id: ErasureId, row: ErasureRow) -> Result<(), EraseJobError> {
-        let until = Instant::now() + SEARCH;
+    async fn search(
+        &self,
+        held: &Held,
+        id: ErasureId,
+        row: ErasureRow,
+        until: Instant,
+    ) -> Result<(), EraseJobError> {
         let mut row = row;
-        while let Some(next) = self.beating(self.cx.search(held, id, &row)).await? {
+        while Instant::now() < until
+            && let Some(next) = self.beating(self.cx.search(held, id, &row)).await?
+        {
             row = next;
-            if Instant::now() >= until {
-                break;
-            }
         }
         Ok(())
     }
