@@ -6,7 +6,7 @@ use siltstone_log::{ErasedObject, ErasureId, RegistrationId, SegmentId, ShardSet
 use siltstone_metadata::erase;
 use siltstone_metadata::keys::erasure;
 use siltstone_records::{BatchBuilder, Compression};
-use siltstone_store::{Commit, Mutation, Store};
+use siltstone_store::{Commit, Mutation};
 
 use crate::kit::{Client, NOW, Server, batch, built, fetch_from};
 
