@@ -29,3 +29,5 @@ pub mod splice;
 mod telemetry;
 pub mod view;
 pub mod worker;
+
+pub use telemetry::describe as describe_metrics;

@@ -1,6 +1,7 @@
 //! Giving up extents that nobody may read any more: those before a log start, and those of deleted topics.
 
 use siltstone_log::{Extent, PartitionId, ShardId, TopicId, decode_extents};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::checkpoint::uses;
 use siltstone_metadata::keys::{condemned_topic, extent_chunk, segment_use};
 use siltstone_metadata::lease::Held;
@@ -111,7 +112,10 @@ impl Context {
             let extents = decode_extents(value).map_err(PublishError::from)?;
             released += extents.len();
             let given = uses(extents.iter()).into_iter();
-            draft.mutations.extend(given.map(|(id, n)| segment_use::add(shard, id, n.wrapping_neg())));
+            let times = if bugs::on(Bug::CondemnedTwice) { 2 } else { 1 };
+            let given =
+                given.map(|(id, n)| segment_use::add(shard, id, n.wrapping_mul(times).wrapping_neg()));
+            draft.mutations.extend(given);
         }
         let (read_version, reads) = (Some(snapshot.version()), draft.reads);
         let commit = Commit { read_version, reads, mutations: draft.mutations, ..Commit::default() };

@@ -78,11 +78,47 @@ pub enum Bug {
     SweepBeforeFloor,
     /// Objects of ended registrations are deleted whether or not they were published.
     OrphansUnchecked,
+    /// Compactors publish whoever holds the lease of the shard.
+    UnfencedJobs,
+    /// Compaction by key takes some keys for others.
+    KeysCollide,
+    /// A map of keys that is full drops keys, and the round goes on as if it knew them.
+    KeysForgotten,
+    /// Records of aborted transactions count as the newest of their keys.
+    AbortedCount,
+    /// A round of compaction goes on to the end of the partition, whatever is open.
+    BeyondStable,
+    /// Compaction doesn't wait for `min.compaction.lag.ms`.
+    LagIgnored,
+    /// Compaction drops tombstones at once.
+    TombstonesEarly,
+    /// Compaction never drops tombstones.
+    TombstonesStay,
+    /// Each round gives tombstones a new horizon.
+    HorizonsAnew,
+    /// Compaction drops the ends of transactions at once.
+    MarkersEarly,
+    /// Compaction drops the last batch of a partition as any other.
+    LastDropped,
+    /// How far a partition is cleaned is written before what cleaning it has left.
+    CleanedAhead,
+    /// A chunk of aborted transactions of which compaction took the first is written again beside itself.
+    AbortedRekeyed,
+    /// Who reads from rows is told of no aborted transaction that ends behind them.
+    AbortedInRowsOnly,
+    /// Where compaction left nothing behind an offset in its extent, nothing is read.
+    GapIsTheEnd,
+    /// Of a topic's deletion one shard is told.
+    DeletedUntold,
+    /// Nobody notes that the extents of a deleted topic are to be cleared away.
+    CondemnedUnnoted,
+    /// What a deleted topic used is given up twice.
+    CondemnedTwice,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 36] = [
+    pub const ALL: [Bug; 54] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -119,6 +155,24 @@ impl Bug {
         Bug::MergeLosesBatches,
         Bug::SweepBeforeFloor,
         Bug::OrphansUnchecked,
+        Bug::UnfencedJobs,
+        Bug::KeysCollide,
+        Bug::KeysForgotten,
+        Bug::AbortedCount,
+        Bug::BeyondStable,
+        Bug::LagIgnored,
+        Bug::TombstonesEarly,
+        Bug::TombstonesStay,
+        Bug::HorizonsAnew,
+        Bug::MarkersEarly,
+        Bug::LastDropped,
+        Bug::CleanedAhead,
+        Bug::AbortedRekeyed,
+        Bug::AbortedInRowsOnly,
+        Bug::GapIsTheEnd,
+        Bug::DeletedUntold,
+        Bug::CondemnedUnnoted,
+        Bug::CondemnedTwice,
     ];
 }
 

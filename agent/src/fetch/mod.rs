@@ -15,6 +15,7 @@ mod chunks;
 mod erased;
 mod error;
 mod locate;
+mod plan;
 mod poll;
 mod reader;
 mod source;

@@ -9,7 +9,8 @@ use siltstone_metadata::shard::{Hidden, PartitionState};
 use tokio::time::Instant;
 
 use super::error::FetchError;
-use super::reader::{Bounds, Plan, Read, Reader};
+use super::plan::{Plan, Room};
+use super::reader::{Bounds, Read, Reader};
 
 /// A partition's share of an answer is at least this: more than a page's worth of small ones would only be more requests.
 const LEAST_SHARE: usize = 256 << 10;
@@ -122,7 +123,11 @@ impl Reader {
                     results.push(FetchResult::empty(wanted.partition, bounds));
                     continue;
                 }
-                None => self.plan(wanted.partition, wanted.offset, max_bytes, spec.committed).await,
+                None => {
+                    let scarce = any && max_bytes < wanted.max_bytes;
+                    let room = Room { bytes: max_bytes, most: max_bytes, scarce };
+                    self.plan(wanted.partition, wanted.offset, room, spec.committed).await
+                }
             };
             let result = self.result(spec.committed, wanted, plan, left, !any).await;
             left = left.saturating_sub(result.bytes);
@@ -148,7 +153,8 @@ impl Reader {
                 other => return other,
             }
             let max_bytes = wanted.max_bytes.min(left);
-            plan = self.plan(wanted.partition, wanted.offset, max_bytes, committed).await?;
+            let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
+            plan = self.plan(wanted.partition, wanted.offset, room, committed).await?;
         }
         self.finish(plan, left, at_least_one).await
     }
@@ -183,7 +189,8 @@ impl Reader {
 
     /// Begins to read of all partitions that there will be room for, so that none waits for the bytes of those before it. What there is
     /// room for is shared out evenly among those that have something: partitions that move on together are read from the
-    /// same pages at the same time, while one that runs ahead makes them be read twice.
+    /// same pages at the same time, while one that runs ahead makes them be read twice. Merged blocks, which no two partitions share, are
+    /// taken whole where the answer has room for them: the rest of one would have to be read again.
     async fn plans(&self, spec: &FetchSpec) -> Vec<Option<Result<Plan, FetchError>>> {
         let mut ready = 0;
         for wanted in &spec.partitions {
@@ -201,10 +208,12 @@ impl Reader {
                 plans.push(None);
                 continue;
             }
-            let max_bytes = wanted.max_bytes.min(left).min(share);
-            let plan = self.plan(wanted.partition, wanted.offset, max_bytes, spec.committed).await;
-            left = left.saturating_sub(plan.as_ref().map_or(0, |plan| plan.bytes.min(max_bytes)));
-            plans.push(Some(plan));
+            let most = wanted.max_bytes.min(left);
+            let room = Room { bytes: most.min(share), most, scarce: most < wanted.max_bytes && index > 0 };
+            let plan = self.plan(wanted.partition, wanted.offset, room, spec.committed).await;
+            left = left.saturating_sub(plan.as_ref().map_or(0, |plan| plan.bytes.min(plan.max_bytes)));
+            // What waits for more room is looked at again once it is known how much the others took.
+            plans.push(Some(plan).filter(|plan| !plan.as_ref().is_ok_and(|plan| plan.later)));
         }
         plans
     }

@@ -1,15 +1,14 @@
 //! Reading one partition.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_log::{Encoding, Extent, ExtentPlace, PartitionId};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::{Hidden, PartitionState};
-use siltstone_objects::ReadError;
-use siltstone_objects::cache::{Decoding, PageCache, Reading, Rope};
-use siltstone_records::{Marker, Scratch};
+use siltstone_objects::cache::{PageCache, Rope};
+use siltstone_records::Scratch;
 use siltstone_store::Store;
 use tokio::sync::Semaphore;
 
@@ -17,10 +16,8 @@ use super::chunks::Chunks;
 use super::erased;
 use super::error::FetchError;
 use super::locate::{self, Located};
+use super::plan::{Begun, Plan, Room, by_itself, control_batch, decode, decompress, stored_range};
 use super::walk::{Pieces, Walk};
-
-/// Merged blocks from this size on are read by themselves. Smaller ones share pages with what lies beside them.
-const WORTH_A_REQUEST: u32 = 64 << 10;
 
 /// A partition's ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,15 +113,16 @@ impl Reader {
         self.state(partition, |state| locate::in_state(state, i64::MAX, 0).0).await
     }
 
-    /// Finds what to read, and begins to: batches from the one that holds `offset` on, up to `max_bytes`. Nothing at the end of the log, which
-    /// is the last stable offset if only what is `committed` is wanted.
+    /// Finds what to read, and begins to: batches from the one that holds `offset` on, as many as there is `room` for. Nothing at the end of
+    /// the log, which is the last stable offset if only what is `committed` is wanted.
     pub(super) async fn plan(
         &self,
         partition: PartitionId,
         offset: i64,
-        max_bytes: usize,
+        room: Room,
         committed: bool,
     ) -> Result<Plan, FetchError> {
+        let max_bytes = room.bytes;
         // As much again is read ahead, should all of this be wanted.
         let look = |state: &PartitionState| locate::in_state(state, offset, 2 * max_bytes as u64);
         let (mut bounds, mut located) = self.state(partition, look).await?;
@@ -145,20 +143,13 @@ impl Reader {
                 });
             }
         };
-        let mut plan = Plan {
-            partition,
-            offset,
-            max_bytes,
-            bounds,
-            in_rows,
-            end: if committed { bounds.last_stable } else { bounds.high_watermark },
-            begun: VecDeque::new(),
-            ahead: VecDeque::new(),
-            bytes: 0,
+        let Some(max_bytes) = room.for_extent(extents.first()) else {
+            return Ok(Plan { later: true, ..Plan::empty(partition, offset, bounds) });
         };
-        let end = plan.end;
+        let end = if committed { bounds.last_stable } else { bounds.high_watermark };
+        let mut plan = Plan { max_bytes, in_rows, committed, end, ..Plan::empty(partition, offset, bounds) };
         for extent in extents.into_iter().filter(|extent| extent.base < end) {
-            if plan.begun.is_empty() || plan.bytes < max_bytes {
+            if plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent) {
                 plan.bytes += extent.length as usize;
                 plan.begun.push_back((extent, self.begin(&extent)));
             } else {
@@ -172,15 +163,34 @@ impl Reader {
     /// that is larger, if `at_least_one`.
     pub(super) async fn finish(
         &self,
-        mut plan: Plan,
+        plan: Plan,
         left: usize,
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
+        let Plan { partition, max_bytes, committed, .. } = plan;
+        let (read, gap) = self.take_begun(plan, left, at_least_one).await?;
+        let Some(next) = gap.filter(|_| !bugs::on(Bug::GapIsTheEnd)) else { return Ok(read) };
+        // No extent is without a batch: in the next one there is something.
+        let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
+        let plan = self.plan(partition, next, room, committed).await?;
+        Ok(self.take_begun(plan, left, at_least_one).await?.0)
+    }
+
+    /// As [`Reader::finish`]. With no records at all: where to look on, if compaction left nothing behind the offset in the extent that holds it. Were the
+    /// answer empty, its reader would come back with the same offset for ever.
+    async fn take_begun(
+        &self,
+        mut plan: Plan,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
         let hidden = self.hidden(plan.partition, plan.offset).await?;
         let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden };
         let mut pieces = Pieces::default();
+        let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
+            gap = Some(extent.end()).filter(|end| *end > part.offset && *end < part.end);
             let before = pieces.bytes;
             let rope = match begun.done().await {
                 Ok(rope) => rope,
@@ -210,12 +220,16 @@ impl Reader {
                 // Who takes all there is room for will soon want what follows.
                 let rest = plan.begun.drain(..).map(|(extent, _)| extent).chain(plan.ahead.drain(..));
                 self.read_ahead(std::iter::once(extent).chain(rest));
+                gap = None;
                 break;
             }
         }
+        self.read_ahead(plan.ahead.into_iter());
         pieces.flush();
+        let gap = gap.filter(|_| pieces.bytes == 0);
         let hidden = Some(part.hidden).filter(|hidden| !hidden.is_empty());
-        Ok(Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, hidden, pieces: pieces.pieces })
+        let (bytes, end) = (pieces.bytes, pieces.end);
+        Ok((Read { bytes, bounds, end, in_rows, hidden, pieces: pieces.pieces }, gap))
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
@@ -283,91 +297,6 @@ impl Reader {
             }
         }
     }
-}
-
-/// What is to be read of a partition, and is on its way.
-pub(super) struct Plan {
-    partition: PartitionId,
-    offset: i64,
-    max_bytes: usize,
-    bounds: Bounds,
-    /// Rows have told of its extents, not the fold.
-    in_rows: bool,
-    /// Batches are wanted that lie wholly before this offset.
-    end: i64,
-    begun: VecDeque<(Extent, Begun)>,
-    /// Extents behind those.
-    ahead: VecDeque<Extent>,
-    /// Bytes of what was begun; may be more than there was room for.
-    pub(super) bytes: usize,
-}
-
-/// An extent's bytes on their way.
-enum Begun {
-    /// A control batch: there is nothing to wait for.
-    Made(Bytes),
-    Plain(Reading),
-    Decoding {
-        whole: Decoding,
-        start: usize,
-        end: usize,
-    },
-}
-
-impl Begun {
-    async fn done(self) -> Result<Rope, ReadError> {
-        match self {
-            Begun::Made(batch) => Ok(batch.into()),
-            Begun::Plain(reading) => reading.done().await,
-            Begun::Decoding { whole, start, end } => {
-                let whole = whole.done().await?;
-                // Another extent of this block said that it was longer: then one of them is wrong.
-                let part = whole.get(start..end).map(|_| whole.slice(start..end));
-                Ok(part.unwrap_or_default().into())
-            }
-        }
-    }
-}
-
-/// The batch that an end of a transaction stands for. Its coordinator's epoch is 0: there is no coordinator that could be late.
-fn control_batch(marker: EndMarker, at: i64) -> Bytes {
-    let EndMarker { producer_id, epoch, commit } = marker;
-    siltstone_records::control_batch(
-        if commit { Marker::Commit } else { Marker::Abort },
-        producer_id,
-        epoch,
-        0,
-        at,
-    )
-}
-
-/// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
-fn by_itself(level: u8, block: BlockPlace) -> bool {
-    level > 0 && block.length >= WORTH_A_REQUEST
-}
-
-/// Where a block is stored, and how long it is once decompressed.
-fn stored_range(block: BlockPlace) -> (std::ops::Range<u64>, u64) {
-    (block.start..block.start + u64::from(block.length), u64::from(block.raw_length()))
-}
-
-/// A block's batches, from what is stored.
-async fn decode(stored: Bytes, block: BlockPlace, segment: SegmentPlace) -> Result<Bytes, ReadError> {
-    match block.encoding {
-        Encoding::Plain => Ok(stored),
-        Encoding::Zstd { raw_length } => decompress(stored, raw_length, &segment.id.object_name()).await,
-    }
-}
-
-async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
-    let corrupt = |reason: String| ReadError::Corrupt { name: name.to_owned(), reason };
-    let work = move || zstd::bulk::decompress(&stored, raw_length as usize);
-    let raw = tokio::task::spawn_blocking(work).await.map_err(|error| corrupt(error.to_string()))?;
-    let raw = raw.map_err(|error| corrupt(format!("a block can't be decompressed: {error}")))?;
-    if raw.len() != raw_length as usize {
-        return Err(corrupt(format!("a block has {} bytes, not {raw_length}", raw.len())));
-    }
-    Ok(raw.into())
 }
 
 /// Which batches are wanted.

@@ -96,6 +96,7 @@ pub(crate) async fn cluster(store: &dyn Store, settings: &Settings) -> Result<Cl
 async fn serve(settings: Settings) -> Outcome {
     let mut signals = Signals::new()?;
     let metrics = Metrics::install().map_err(|error| Failure::new(error.to_string()))?;
+    siltstone_compactor::describe_metrics();
     let hint = "; it compacts by itself unless compactor.enabled=false";
     let (store, objects) = open(&settings, hint).await?;
     let (http, address) = listeners::http(&settings)?;

@@ -77,6 +77,7 @@ fn workers(settings: &Settings) -> usize {
 async fn serve(settings: Settings) -> Outcome {
     let mut signals = Signals::new()?;
     let metrics = Metrics::install().map_err(|error| Failure::new(error.to_string()))?;
+    siltstone_compactor::describe_metrics();
     let store = place::metadata(&settings).await?;
     let objects = place::objects(&settings).await?;
     let listeners = Listeners::bind(&settings)?;

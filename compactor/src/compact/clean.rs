@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use siltstone_log::{Aborted, OpenProducers};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_records::{
     Batch, BuildError, Marker, Records, RecordsError, Scratch, emptied, end_transaction, rewritten,
 };
@@ -147,6 +148,9 @@ impl<'a> Cleaner<'a> {
         let Some(end) = end_transaction(&record) else {
             return Ok(Verdict::Keep);
         };
+        if bugs::on(Bug::MarkersEarly) {
+            return self.nothing_left(batch);
+        }
         if self.open.close(batch.producer_id) {
             return Ok(Verdict::Keep);
         }
@@ -180,6 +184,9 @@ impl<'a> Cleaner<'a> {
             None if kept.tombstones && batch.last_offset() < self.rule.upto => {
                 Some(self.horizon_in(self.rule.delete_retention_ms))
             }
+            Some(_) if kept.tombstones && bugs::on(Bug::HorizonsAnew) => {
+                Some(self.horizon_in(self.rule.delete_retention_ms))
+            }
             Some(horizon) if kept.tombstones => {
                 self.kept_until(horizon);
                 None
@@ -194,6 +201,7 @@ impl<'a> Cleaner<'a> {
 
     fn kept(&self, batch: &Batch, records: &Records) -> Result<Kept, CleanError> {
         let expired = batch.delete_horizon().is_some_and(|horizon| horizon <= self.rule.now);
+        let expired = (expired || bugs::on(Bug::TombstonesEarly)) && !bugs::on(Bug::TombstonesStay);
         let mut kept = Kept::default();
         for record in records {
             let record = record.map_err(|error| damaged(batch, error))?;
@@ -229,7 +237,7 @@ impl<'a> Cleaner<'a> {
 
     /// Of a batch without records only the partition's last one stays, so that its end can be read.
     fn nothing_left(&mut self, batch: &Batch) -> Result<Verdict, CleanError> {
-        if batch.last_offset() < self.rule.last {
+        if batch.last_offset() < self.rule.last || bugs::on(Bug::LastDropped) {
             return Ok(Verdict::Drop);
         }
         if batch.count == 0 {

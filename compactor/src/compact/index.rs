@@ -2,6 +2,7 @@
 //!
 //! Records of aborted transactions and markers are no record of any key; else each record with a key counts, tombstones too. Pure.
 
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_records::{Batch, Scratch};
 
 use super::clean::{AbortedIndex, CleanError};
@@ -30,7 +31,8 @@ impl Indexer {
     /// # Errors
     /// The batch is damaged.
     pub fn note(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Option<i64>, CleanError> {
-        if batch.attributes.is_control() || aborted.of(batch).is_some() {
+        let aborted = aborted.of(batch).is_some() && !bugs::on(Bug::AbortedCount);
+        if batch.attributes.is_control() || aborted {
             return Ok(None);
         }
         let damaged = |error| CleanError::Records { offset: batch.base_offset, error };

@@ -9,6 +9,7 @@
 
 use std::hash::Hasher;
 
+use siltstone_metadata::bugs::{self, Bug};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// Bytes of a slot.
@@ -79,6 +80,9 @@ impl OffsetMap {
         let at = self.find(hash);
         if self.slots[at] == 0 {
             if self.used == self.most {
+                if bugs::on(Bug::KeysForgotten) {
+                    return Ok(());
+                }
                 return Err(Full);
             }
             self.used += 1;
@@ -102,7 +106,8 @@ impl OffsetMap {
     fn hash(&self, key: &[u8]) -> u128 {
         let mut hasher = self.hasher;
         hasher.write(key);
-        hasher.finish128().as_u128() >> OFFSET_BITS
+        let bits = if bugs::on(Bug::KeysCollide) { 4 } else { 128 - OFFSET_BITS };
+        hasher.finish128().as_u128() >> (128 - bits)
     }
 
     /// Where this hash is, or the empty slot where it would be. There is always one: the map never fills up.

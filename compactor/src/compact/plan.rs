@@ -15,6 +15,7 @@
 
 use siltstone_configs::TopicConfig;
 use siltstone_log::{CleanedRow, Extent};
+use siltstone_metadata::bugs::{self, Bug};
 
 /// What an operator can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,8 @@ impl Survey {
     /// Of a partition, at this moment.
     pub fn new(config: &TopicConfig, partition: &Partition, now: i64) -> Self {
         let first_dirty = partition.first_dirty();
-        let stable = partition.stable.clamp(first_dirty, partition.end.max(first_dirty));
+        let stable = if bugs::on(Bug::BeyondStable) { partition.end } else { partition.stable };
+        let stable = stable.clamp(first_dirty, partition.end.max(first_dirty));
         Survey {
             log_start: partition.log_start,
             first_dirty,
@@ -123,7 +125,7 @@ impl Survey {
             return true;
         }
         let free = after(extent.max_timestamp, self.min_lag_ms);
-        if self.min_lag_ms > 0 && free > self.now {
+        if self.min_lag_ms > 0 && free > self.now && !bugs::on(Bug::LagIgnored) {
             self.upto = extent.base.max(self.first_dirty);
             self.held_until = Some(free);
             return false;

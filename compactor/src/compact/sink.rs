@@ -9,6 +9,7 @@ use bytes::Bytes;
 use siltstone_log::{
     Aborted, CleanedRow, Extent, PartitionId, SegmentPlace, ShardId, decode_aborted, encode_aborted,
 };
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::keys::{aborted_chunk, cleaned};
 use siltstone_metadata::lease::Held;
 use siltstone_objects::PutError;
@@ -70,7 +71,11 @@ impl Pieces for PartitionPieces<'_> {
 
     async fn publish(&self, rewrite: Rewrite) -> Result<Published, SinkError> {
         let Rewrite { batches, extents, erased, over, was, becomes, .. } = rewrite;
-        let change = Change { over, was, becomes };
+        let mut change = Change { over, was, becomes };
+        if bugs::on(Bug::CleanedAhead) {
+            self.commit(None, None, &change).await?;
+            change.was = change.becomes.clone();
+        }
         let Some(left) = batches else { return Ok(self.commit(None, None, &change).await?) };
         if left.is_empty() {
             let (shard, partition) = (self.shard, self.partition);

@@ -139,7 +139,13 @@ impl Context {
         }
         // Behind this nothing of a try whose outcome is not known can land any more.
         self.conclude(&place, shards).await?;
-        failed.map_or(Ok(merged), |error| Err(error.into()))
+        match failed {
+            None => {
+                telemetry::merged(level, inputs.iter().map(|input| input.extent.stored_bytes()).sum());
+                Ok(merged)
+            }
+            Some(error) => Err(error.into()),
+        }
     }
 
     async fn build(

@@ -12,8 +12,8 @@ use super::ReclaimError;
 use crate::context::Context;
 use crate::telemetry;
 
-/// Segments that are deleted together.
-const AT_ONCE: usize = 500;
+/// Segments that are deleted together. Where each takes a request of its own all must be done before the lease looks silent.
+const AT_ONCE: usize = 100;
 /// How long their deletion is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,6 +52,11 @@ pub(super) async fn empty(cx: &Context, held: &Held, version: Version) -> Result
         if !names.is_empty() {
             cx.limiter.request(0).await;
             cx.objects.delete(names, Instant::now() + PATIENCE).await?;
+        }
+        // Deleting may take longer than a version can be committed at: by the one from before it nothing would ever be cleared.
+        let snapshot = cx.store.snapshot().await?;
+        if !held.holds(snapshot.as_ref()).await? {
+            return Err(ReclaimError::LeaseLost);
         }
         let commit = Commit {
             read_version: Some(snapshot.version()),

@@ -13,6 +13,7 @@ use siltstone_log::{
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Store, StoreError, Version};
 
 use crate::ambient::Ambient;
+use crate::bugs::{self, Bug};
 use crate::keys::{
     broker_configs, catalog_log, catalog_tick, cluster, producer_ids, shard_log, shard_tick, topic_id,
     topic_name,
@@ -137,7 +138,7 @@ impl Changes {
         self.run(key.clone(), |found| {
             let again = std::mem::replace(&mut tried, true);
             let found = found.map(|bytes| TopicRow::decode(&bytes)).transpose()?;
-            let Some(row) = found.filter(|row| row.id == id) else {
+            let Some(mut row) = found.filter(|row| row.id == id) else {
                 return if again { Ok(Err(())) } else { Err(CatalogError::NoTopic) };
             };
             let mut mutations = vec![
@@ -146,6 +147,9 @@ impl Changes {
                 catalog_log::append(0, CatalogEntry::Removed { id, name: name.to_owned() }.encode()),
                 catalog_tick::tick(),
             ];
+            if bugs::on(Bug::DeletedUntold) {
+                row.partitions = 1;
+            }
             self.tell(&mut mutations, &row, 0, &Entry::Deleted { topic: id });
             Ok(Ok(Plan { mutations, answer: () }))
         })

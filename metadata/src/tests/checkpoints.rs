@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use siltstone_log::{
     BatchMeta, EndMarker, Entry, Extent, PartitionId, PartitionRow, Position, TxnEnd, decode_aborted,
-    decode_extents,
+    decode_extents, encode_aborted,
 };
 use siltstone_store::memory::Faults;
 use siltstone_store::{CommitError, Mutation};
@@ -193,6 +193,23 @@ async fn aborted_transactions_are_found_in_chunks() {
     complete(&mut checkpointer).await;
     let chunks = cluster.range(&aborted_chunk::between(SHARD, all[0], 0, i64::MAX)).await;
     assert_eq!(chunks.len(), 1, "what ended before the log start is cleared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_of_aborted_transactions_keeps_its_key_when_compaction_takes_its_first() {
+    let (cluster, agent, all) = one(1).await;
+    cluster.append_bytes(SHARD, Entry::Feature { level: MAX_LEVEL }.encode()).await;
+    let mut checkpointer = agent.checkpointer(settings());
+    aborts(&cluster, &agent, all[0], 0, 3).await;
+    checkpointer.round().await.unwrap();
+    let chunks = || cluster.range(&aborted_chunk::between(SHARD, all[0], 0, i64::MAX));
+    let (key, value) = chunks().await.remove(0);
+    let left = encode_aborted(&decode_aborted(&value).unwrap()[1..]);
+    cluster.put(vec![Mutation::Set { key, value: left.into() }]).await;
+    aborts(&cluster, &agent, all[0], 3, 2).await;
+    checkpointer.round().await.unwrap();
+    let entries = chunks().await.into_iter().flat_map(|(_, value)| decode_aborted(&value).unwrap());
+    assert_eq!(entries.map(|entry| entry.last).collect::<Vec<_>>(), [3, 5, 7, 9], "each once");
 }
 
 #[tokio::test(start_paused = true)]

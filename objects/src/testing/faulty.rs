@@ -54,6 +54,9 @@ pub struct Counts {
     pub deletes: u64,
 }
 
+/// DELETEs of one call that are under way at a time.
+const DELETES_AT_ONCE: usize = 10;
+
 /// The store. Give it to [`crate::Objects::from_store`] in an `Arc`, and keep another one to change its faults.
 pub struct FaultyStore {
     shared: Arc<Shared>,
@@ -256,11 +259,13 @@ impl ObjectStore for FaultyStore {
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let shared = Arc::clone(&self.shared);
+        // Several at a time, as the real ones do.
         paths
-            .then(move |path| {
+            .map(move |path| {
                 let shared = Arc::clone(&shared);
                 async move { shared.delete(path?).await }
             })
+            .buffered(DELETES_AT_ONCE)
             .boxed()
     }
 

@@ -8,7 +8,7 @@ use siltstone_store::memory;
 use tokio::time::Instant;
 
 /// When every simulation begins, milliseconds since the Unix epoch.
-const EPOCH: i64 = 1_750_000_000_000;
+pub(super) const EPOCH: i64 = 1_750_000_000_000;
 
 /// A wall clock that can be set wrong.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ impl SimClock {
         Arc::new(SimClock { started: Instant::now(), ahead: AtomicI64::new(ahead) })
     }
 
+    /// By how many milliseconds it is ahead of the true time.
+    pub(super) fn ahead(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
     /// Makes it jump to so many milliseconds before or behind the true time.
     pub(super) fn jump(&self, ahead: i64) {
         self.ahead.store(ahead, Ordering::Relaxed);
@@ -30,7 +35,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> i64 {
-        EPOCH + self.started.elapsed().as_millis() as i64 + self.ahead.load(Ordering::Relaxed)
+        EPOCH + self.started.elapsed().as_millis() as i64 + self.ahead()
     }
 }
 

@@ -15,10 +15,11 @@ use std::time::Duration;
 use siltstone_agent::engine::Engine;
 use siltstone_agent::produce::{BatchTransaction, Placement, WriteOutcome};
 use siltstone_log::{PartitionId, ProducerMeta};
+use siltstone_records::Compression;
 use siltstone_store::memory::Chance;
 use tokio::task::JoinSet;
 
-use super::batches::{Made, Wanted, make};
+use super::batches::{Keyed, Made, Wanted, make};
 use super::world::World;
 pub(super) use consumer::{fetched, spec};
 
@@ -70,10 +71,14 @@ pub(super) fn new_batch(
         1 => Placement::Inline,
         _ => Placement::Auto,
     };
+    let records = 1 + chance.below(4) as u32;
+    let (keyed, compression) = keys(world, chance, partition, records);
     let made = make(&Wanted {
         number: world.number(),
         partition,
-        records: 1 + chance.below(4) as u32,
+        records,
+        keyed,
+        compression,
         value_bytes: [10, 100, 700][chance.below(3) as usize],
         timestamp: world.agents[agent].ambient.clock.now(),
         producer,
@@ -81,6 +86,25 @@ pub(super) fn new_batch(
         transactional: transaction.is_some(),
     });
     Made { transaction, ..made }
+}
+
+/// Keys for a batch, some of them rare, if they matter in this partition; and how to compress it.
+fn keys(
+    world: &World,
+    chance: &mut Chance,
+    partition: PartitionId,
+    records: u32,
+) -> (Vec<Keyed>, Compression) {
+    if !world.oracle.borrow().keyed.contains_key(&partition.topic) {
+        return (Vec::new(), Compression::None);
+    }
+    let mut key = || {
+        let of = if chance.happens(0.8) { 8 } else { 100 };
+        Keyed { key: chance.below(of), tombstone: chance.happens(0.2) }
+    };
+    let keyed = (0..records).map(|_| key()).collect();
+    let codecs = [Compression::Lz4, Compression::Zstd, Compression::None, Compression::None];
+    (keyed, codecs[chance.below(4) as usize])
 }
 
 /// What a produce request needs before its batches may be appended.

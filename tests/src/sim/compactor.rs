@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_compactor::settings::{CompactorSettings, MergeRules};
+use siltstone_compactor::compact::plan;
+use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_compactor::worker::{Compactor, Worker};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::level::Level;
@@ -20,13 +21,16 @@ use super::setup;
 use super::world::World;
 
 /// What nobody refers to is kept for so long.
-const GRACE: Duration = Duration::from_millis(2500);
+pub(super) const GRACE: Duration = Duration::from_millis(2500);
 
 /// A compactor's place.
 pub(super) struct Place {
     /// The own handle on the metadata store: its faults are this compactor's.
     pub(super) store: MemoryStore,
     pub(super) gate: Gate,
+    clock: Arc<SimClock>,
+    /// Bytes of its map of keys.
+    key_map_bytes: usize,
     ambient: Ambient,
     bucket: Arc<FaultyStore>,
     seed: u64,
@@ -37,7 +41,7 @@ pub(super) struct Place {
 }
 
 /// Settings under which virtual seconds bring what takes hours elsewhere.
-fn settings() -> CompactorSettings {
+fn settings(key_map_bytes: usize) -> CompactorSettings {
     let ms = Duration::from_millis;
     CompactorSettings {
         interval: ms(300),
@@ -53,6 +57,12 @@ fn settings() -> CompactorSettings {
         // Compressing large blocks runs on threads, which no seed steers.
         compression: None,
         grace: GRACE,
+        key_map_bytes,
+        compact: CompactRules {
+            plan: plan::Settings { small_wait_ms: 500, ..plan::Settings::default() },
+            piece_bytes: 1500,
+            look: ms(200),
+        },
         ..CompactorSettings::default()
     }
 }
@@ -63,13 +73,21 @@ impl Place {
         Place {
             store: store.handle(chance.any()),
             gate: Gate::new(),
-            ambient: ambient(clock, chance.any()),
+            ambient: ambient(clock.clone(), chance.any()),
+            clock,
+            // Room for a few keys, or for all.
+            key_map_bytes: [512, 64 << 10][chance.below(2) as usize],
             bucket: bucket.clone(),
             seed: chance.any(),
             life: RefCell::default(),
             lives: Cell::new(0),
             down_for: Cell::new(Duration::ZERO),
         }
+    }
+
+    /// By how many milliseconds its clock is ahead.
+    pub(super) fn ahead(&self) -> i64 {
+        self.clock.ahead()
     }
 
     /// Ends its life at this moment. It starts again after `down_for`.
@@ -86,7 +104,7 @@ impl Place {
             store: Arc::new(store),
             objects: Objects::from_store(Arc::new(objects), "", &setup::requests(), seed),
             ambient: self.ambient.clone(),
-            settings: settings(),
+            settings: settings(self.key_map_bytes),
         }
     }
 }

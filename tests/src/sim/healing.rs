@@ -1,17 +1,20 @@
 //! The healing: faults end, and then all must be well.
 
+mod left;
+
 use std::time::Duration;
 
 use siltstone_agent::fetch::{FetchError, FetchSpec};
 use siltstone_agent::produce::WriteError;
 use siltstone_log::PartitionId;
-use siltstone_metadata::shard::{LEVEL_COMPACTION, Verdict};
+use siltstone_metadata::shard::Verdict;
+use siltstone_store::memory::Chance;
 use tokio::time::sleep;
 
 use super::clients::members::Group;
 use super::clients::{fetched, new_batch, send, spec};
 use super::invariants::s6::{self, Known};
-use super::invariants::{Violation, after_step, fail, groups, s1, s8};
+use super::invariants::{Violation, after_step, fail, groups, s1};
 use super::nemesis;
 use super::world::World;
 
@@ -29,6 +32,9 @@ pub(super) fn begin(world: &World) {
     nemesis::heal(world);
     if world.seed.is_multiple_of(2) {
         world.agents.iter().for_each(|agent| agent.crash(Duration::ZERO));
+    }
+    if world.seed % 4 < 2 {
+        world.compactors.iter().for_each(|place| place.crash(Duration::ZERO));
     }
 }
 
@@ -48,7 +54,9 @@ async fn well(world: &World) -> Result<(), Violation> {
     if world.clients_at_work.get() > 0 {
         return fail(NAME, format!("{} clients still wait", world.clients_at_work.get()));
     }
-    nothing_left_over(world).await?;
+    world.deletions(true).into_iter().for_each(|topic| world.forget(topic));
+    write_keyed(world).await?;
+    left::wait(world).await?;
     // Faults that were to end later may have been put back to calm twice: that does no harm.
     nemesis::heal(world);
     for agent in 0..world.agents.len() {
@@ -63,34 +71,39 @@ async fn well(world: &World) -> Result<(), Violation> {
         for group in world.plan_of_groups() {
             read_offsets(world, agent, group).await?;
         }
+        for topic in world.deletions(true) {
+            read_deleted(world, agent, PartitionId { topic, index: 0 }).await?;
+        }
     }
     Ok(())
-}
-
-/// What crashed writers left over is found and deleted.
-async fn nothing_left_over(world: &World) -> Result<(), Violation> {
-    let begun = world.elapsed();
-    loop {
-        let (left, level) = {
-            let oracle = world.oracle.borrow();
-            (s8::left_over(&oracle), oracle.shards[0].state.head().level)
-        };
-        if left.is_empty() || level < LEVEL_COMPACTION {
-            return Ok(());
-        }
-        if world.elapsed() > begun + PATIENCE {
-            return fail(NAME, format!("{} objects are left over, such as {}", left.len(), left[0]));
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
 }
 
 /// Writes a batch through an agent. Whoever finds out by this that its registration is over may say so, and start anew.
 async fn write_one(world: &World, agent: usize) -> Result<(), Violation> {
     let mut chance = world.chance(500 + agent as u64);
+    let partition = world.some_partition(&mut chance);
+    write_to(world, &mut chance, agent, partition).await
+}
+
+/// Writes something to each partition that is compacted by key: a round that failed is looked at again once something has come in.
+async fn write_keyed(world: &World) -> Result<(), Violation> {
+    let mut chance = world.chance(550);
+    let keyed = |id: &PartitionId| world.oracle.borrow().keyed.contains_key(&id.topic);
+    let partitions: Vec<PartitionId> = world.partitions().into_iter().filter(keyed).collect();
+    for (index, partition) in partitions.into_iter().enumerate() {
+        write_to(world, &mut chance, index % world.agents.len(), partition).await?;
+    }
+    Ok(())
+}
+
+async fn write_to(
+    world: &World,
+    chance: &mut Chance,
+    agent: usize,
+    partition: PartitionId,
+) -> Result<(), Violation> {
     for _ in 0..TRIES {
-        let partition = world.some_partition(&mut chance);
-        let made = new_batch(world, &mut chance, agent, partition, None, None);
+        let made = new_batch(world, chance, agent, partition, None, None);
         world.oracle.borrow_mut().promises.sent(&made);
         let (connection, batch) = (world.number(), made.clone());
         let outcomes =
@@ -140,12 +153,24 @@ async fn read_all(
             return Err(broken(agent, partition, error));
         }
         let read = fetched(world, asked, offset, &result, committed)?;
-        if read.batches == 0 {
+        if read.batches.is_empty() {
             return fail(NAME, format!("agent {agent}: nothing of {partition:?} comes from {offset}"));
         }
         offset = read.next;
     }
     Ok(())
+}
+
+/// Of a deleted topic there is nothing to be had.
+async fn read_deleted(world: &World, agent: usize, partition: PartitionId) -> Result<(), Violation> {
+    let bounds = ask(world, agent, async |engine| engine.reader().fresh_bounds(partition).await).await?;
+    let spec = spec(partition, 0, 30_000, Duration::ZERO);
+    let results = ask(world, agent, async |engine| engine.reader().fetch(&spec).await).await?;
+    let found = results.into_iter().next().map(|result| result.records.map(|pieces| pieces.len()));
+    match (&bounds, &found) {
+        (Err(FetchError::NoPartition), Some(Err(FetchError::NoPartition))) => Ok(()),
+        _ => fail(NAME, format!("agent {agent}: {partition:?} was deleted, and gives {bounds:?}, {found:?}")),
+    }
 }
 
 /// All that a group has committed is known to every agent.

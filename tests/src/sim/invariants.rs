@@ -12,8 +12,11 @@ pub(super) mod s5;
 pub(super) mod s6;
 pub(super) mod s7;
 pub(super) mod s8;
+pub(super) mod s9;
 
 use std::fmt;
+
+use siltstone_log::PartitionId;
 
 use super::world::World;
 
@@ -42,6 +45,19 @@ pub(super) fn fail(invariant: &'static str, what: impl fmt::Display) -> Result<(
 pub(super) struct Seen {
     s6: s6::Seen,
     s7: s7::Seen,
+    s10: s10::Seen,
+}
+
+impl Seen {
+    /// Offsets behind which compaction had left nothing in their extents, at the last look.
+    pub(super) fn gaps(&self, partition: PartitionId) -> &[i64] {
+        self.s7.gaps(partition)
+    }
+
+    /// A tombstone that a partition's rows had at the last look.
+    pub(super) fn tombstones(&self, partition: PartitionId) -> Option<i64> {
+        self.s7.tombstone(partition)
+    }
 }
 
 /// Rows and segments are looked at every so many steps.
@@ -70,8 +86,10 @@ fn all(world: &World, slow: bool) -> Result<(), Violation> {
         seen.s7.same_state(world, &oracle, life, &engine)?;
     }
     groups::rows(world)?;
+    seen.s10.look(&oracle);
     if slow {
         seen.s7.rows(world, &oracle)?;
+        seen.s10.published(&oracle)?;
         s8::kept(world, &oracle)?;
     }
     let mut counts = world.counts.borrow_mut();

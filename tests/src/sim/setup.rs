@@ -1,4 +1,4 @@
-//! The cluster that a run begins with: at the lowest feature level, with one topic.
+//! The cluster that a run begins with: at the lowest feature level, with two topics.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use siltstone_agent::engine::EngineSettings;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_configs::BrokerConfig;
-use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, PartitionId, ShardId};
+use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, ShardId};
 use siltstone_metadata::catalog::{Changes, NewTopic};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_metadata::keys::{cluster, group_offset, shard_log};
@@ -33,6 +33,8 @@ const PAGE_BYTES: u64 = 4 << 10;
 pub(super) const SESSION: Duration = Duration::from_secs(4);
 /// The topic that groups read.
 pub(super) const GROUPED: &str = "first";
+/// The topic that is compacted by key from the beginning on.
+pub(super) const KEYED: &str = "keyed";
 
 /// Configs of groups, by the same measure.
 pub(super) fn group_config() -> BrokerConfig {
@@ -106,7 +108,7 @@ fn first_level(world: &World) -> u32 {
     if world.seed.is_multiple_of(3) { MIN_LEVEL } else { MAX_LEVEL }
 }
 
-/// Makes the cluster, in part at the lowest feature level, as an older program would have made it, and its first topic.
+/// Makes the cluster, in part at the lowest feature level, as an older program would have made it, and its first topics.
 pub(super) async fn cluster(world: &Rc<World>) {
     let row = ClusterRow {
         cluster_id: "simulation".into(),
@@ -126,9 +128,12 @@ pub(super) async fn cluster(world: &Rc<World>) {
     let Ok(topic) = topic else { unreachable!("nothing disturbs the beginning") };
     world.learn(&topic);
     world.grouped.set(Some(topic.id));
+    let topic = changes.create(keyed_topic(world.seed, KEYED, 2)).await;
+    let Ok(keyed) = topic else { unreachable!("nothing disturbs the beginning") };
+    world.learn(&keyed);
     // A group without offsets ends with its last member, and its generations begin again.
     let row = OffsetRow { committed: world.agents[0].ambient.clock.now(), ..OffsetRow::default() };
-    let partition = PartitionId { topic: topic.id, index: 0 };
+    let partition = world.grouped_partitions()[0];
     let begin = |group: Group| Mutation::Set {
         key: group_offset::key(group.name, partition),
         value: row.encode().into(),
@@ -145,4 +150,32 @@ pub(super) fn new_topic(name: &str, partitions: u32) -> NewTopic {
         configs.insert("retention.bytes".to_owned(), "12000".to_owned());
     }
     NewTopic { name: name.into(), partitions, replication_factor: 1, configs }
+}
+
+/// A topic that is compacted by key, in every run otherwise.
+pub(super) fn keyed_topic(seed: u64, name: &str, partitions: u32) -> NewTopic {
+    let mut configs = Configs::default();
+    let mut set = |name: &str, value: &str| drop(configs.insert(name.to_owned(), value.to_owned()));
+    match seed.is_multiple_of(2) {
+        true => set("cleanup.policy", "compact"),
+        false => {
+            set("cleanup.policy", "compact,delete");
+            set("retention.bytes", "30000");
+        }
+    }
+    set("delete.retention.ms", if seed.is_multiple_of(3) { "1500" } else { "3500" });
+    if seed.is_multiple_of(5) {
+        set("min.compaction.lag.ms", "1500");
+    }
+    if lazily(seed) {
+        set("max.compaction.lag.ms", "4000");
+    } else {
+        set("min.cleanable.dirty.ratio", "0");
+    }
+    NewTopic { name: name.into(), partitions, replication_factor: 1, configs }
+}
+
+/// Whether topics are compacted once there is much to do only, so that something may be left to do.
+pub(super) fn lazily(seed: u64) -> bool {
+    seed % 4 == 1
 }

@@ -60,6 +60,12 @@ counts! {
     compactor_crashes,
     /// Merged extents whose bytes were compared with the log.
     merged,
+    /// Looks at partitions of which compaction by key has cleaned a part.
+    cleaned,
+    /// Topics deleted.
+    deleted,
+    /// Topics created under the name of one that was deleted.
+    created_again,
     /// Segments that became trash.
     trashed,
     /// Pauses.

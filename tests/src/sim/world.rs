@@ -17,7 +17,7 @@ use super::agent::Agent;
 use super::clients::members::{Group, Speaks};
 use super::compactor::Place;
 use super::invariants::{Seen, Violation, groups};
-use super::oracle::Oracle;
+use super::oracle::{Clocks, Oracle};
 use super::trace::{Counts, Trace};
 use super::{Plan, Report, setup};
 
@@ -44,6 +44,10 @@ pub(super) struct World {
     /// The topic that groups read, once it is there.
     pub(super) grouped: Cell<Option<TopicId>>,
     partitions: RefCell<BTreeSet<PartitionId>>,
+    /// Topics that clients know or knew, by name.
+    names: RefCell<BTreeMap<TopicId, String>>,
+    /// Topics that somebody has asked to be deleted, and whether he was told that they are.
+    deletions: RefCell<BTreeMap<TopicId, bool>>,
     numbers: Cell<u64>,
     trace: RefCell<Trace>,
     violation: RefCell<Option<Violation>>,
@@ -59,13 +63,19 @@ impl World {
         let store = MemoryStore::new(chance.any(), Faults::none());
         let bucket = Arc::new(FaultyStore::new(chance.any()));
         let compactors = 1 + chance.below(2);
-        let compactors = (0..compactors).map(|_| Place::new(&store, &bucket, &mut chance)).collect();
+        let compactors: Vec<_> = (0..compactors).map(|_| Place::new(&store, &bucket, &mut chance)).collect();
         let agents =
             (0..agents).map(|index| Agent::new(index, shards, &store, &bucket, &mut chance)).collect();
+        let ahead = || compactors.iter().map(Place::ahead);
+        let clocks = Clocks {
+            started: Instant::now(),
+            least_ahead: ahead().min().unwrap_or(0),
+            most_ahead: ahead().max().unwrap_or(0),
+        };
         Rc::new(World {
             seed,
             shards,
-            oracle: RefCell::new(Oracle::new(store.clone(), bucket.clone(), shards)),
+            oracle: RefCell::new(Oracle::new(store.clone(), bucket.clone(), shards, clocks)),
             store,
             bucket,
             agents,
@@ -79,6 +89,8 @@ impl World {
             group_config: Arc::new(setup::group_config()),
             grouped: Cell::new(None),
             partitions: RefCell::default(),
+            names: RefCell::default(),
+            deletions: RefCell::default(),
             numbers: Cell::new(0),
             trace: RefCell::new(Trace::new(seed, plan.loud)),
             violation: RefCell::default(),
@@ -130,6 +142,44 @@ impl World {
     pub(super) fn learn(&self, topic: &TopicRow) {
         let ids = (0..topic.partitions).map(|index| PartitionId { topic: topic.id, index });
         self.partitions.borrow_mut().extend(ids);
+        self.names.borrow_mut().insert(topic.id, topic.name.clone());
+        self.oracle.borrow_mut().learn(topic);
+    }
+
+    /// The name of a topic that clients know or knew.
+    pub(super) fn name_of(&self, topic: TopicId) -> Option<String> {
+        self.names.borrow().get(&topic).cloned()
+    }
+
+    /// Somebody is about to delete a topic.
+    pub(super) fn ask_to_delete(&self, topic: TopicId) {
+        self.deletions.borrow_mut().entry(topic).or_insert(false);
+    }
+
+    /// Somebody was told that a topic is deleted.
+    pub(super) fn tell_deleted(&self, topic: TopicId) {
+        self.deletions.borrow_mut().insert(topic, true);
+    }
+
+    /// Whether somebody was told that it is deleted.
+    pub(super) fn is_deleted(&self, topic: TopicId) -> bool {
+        self.deletions.borrow().get(&topic) == Some(&true)
+    }
+
+    /// Whether somebody asked for it to be deleted.
+    pub(super) fn may_be_deleted(&self, topic: TopicId) -> bool {
+        self.deletions.borrow().contains_key(&topic)
+    }
+
+    /// Topics that are asked to be deleted; those only of which nobody was told that they are, or all.
+    pub(super) fn deletions(&self, all: bool) -> Vec<TopicId> {
+        let deletions = self.deletions.borrow();
+        deletions.iter().filter(|(_, told)| all || !**told).map(|(topic, _)| *topic).collect()
+    }
+
+    /// Clients leave a topic alone that is deleted.
+    pub(super) fn forget(&self, topic: TopicId) {
+        self.partitions.borrow_mut().retain(|id| id.topic != topic);
     }
 
     pub(super) fn partitions(&self) -> Vec<PartitionId> {

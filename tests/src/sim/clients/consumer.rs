@@ -1,10 +1,11 @@
 //! A consumer: reads from anywhere through any agent, asks for ends, looks up times.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use siltstone_agent::fetch::{FetchError, FetchPartition, FetchResult, FetchSpec};
-use siltstone_log::PartitionId;
+use siltstone_log::{PartitionId, TopicId};
 use siltstone_store::memory::Chance;
 
 use super::{PATIENCE, some_agent, think};
@@ -12,6 +13,8 @@ use crate::sim::invariants::Violation;
 use crate::sim::invariants::s1::{self, Brought};
 use crate::sim::invariants::s5;
 use crate::sim::invariants::s6::{self, Known};
+use crate::sim::invariants::s9;
+use crate::sim::oracle::Oracle;
 use crate::sim::world::World;
 
 pub(super) async fn run(world: Rc<World>, number: u64) {
@@ -20,7 +23,8 @@ pub(super) async fn run(world: Rc<World>, number: u64) {
         think(&mut chance).await;
         let partition = world.some_partition(&mut chance);
         let agent = some_agent(&world, &mut chance);
-        match chance.below(8) {
+        match chance.below(9) {
+            8 => by_name(&world, agent, partition.topic).await,
             0 | 1 => ends(&world, agent, partition).await,
             2 => times(&world, &mut chance, agent, partition).await,
             _ => fetch(&world, &mut chance, agent, partition).await,
@@ -37,6 +41,9 @@ async fn fetch(world: &World, chance: &mut Chance, agent: usize, partition: Part
         2 => asked.end + 1,
         _ => asked.start + chance.below((asked.end - asked.start).max(0) as u64 + 1) as i64,
     };
+    // As if that was where it had been when compaction came.
+    let gap = chance.below(8) as usize;
+    let offset = world.seen.borrow().gaps(partition).get(gap).copied().unwrap_or(offset);
     let max_bytes = [1, 1000, 20_000][chance.below(3) as usize];
     let max_wait = Duration::from_millis(chance.below(300));
     let spec = FetchSpec { committed: chance.happens(0.5), ..spec(partition, offset, max_bytes, max_wait) };
@@ -80,10 +87,14 @@ pub(in crate::sim) fn fetched(
             let mut oracle = world.oracle.borrow_mut();
             oracle.catch_up()?;
             let log = oracle.log(partition);
-            let read = s1::read(log, partition, offset, pieces)?;
+            let read = match oracle.compacted(partition) {
+                Some(_) => s1::read_compacted(&oracle, partition, offset, pieces)?,
+                None => s1::read(log, partition, offset, pieces)?,
+            };
             let bounds = result.bounds;
             let end = if committed { bounds.last_stable } else { bounds.high_watermark };
-            if read.batches == 0 && (bounds.log_start..end).contains(&offset) && offset >= log.log_start {
+            let nothing = read.batches.is_empty() && (bounds.log_start..end).contains(&offset);
+            if nothing && offset >= log.log_start && !may_be_empty(&oracle, partition, offset, end) {
                 let what = format!("{partition:?} read from {offset}: nothing, with {bounds:?}");
                 return Err(Violation { invariant: "S1", what });
             }
@@ -94,32 +105,63 @@ pub(in crate::sim) fn fetched(
             }
             if committed {
                 let aborted: Vec<_> = result.aborted.iter().map(|a| (a.producer_id, a.first)).collect();
-                s5::committed(log, partition, offset, read.next, &aborted)?;
+                s5::committed(log, partition, read.next, &read.batches, &aborted)?;
             }
-            world.count(|counts| counts.read += read.batches);
+            world.count(|counts| counts.read += read.batches.len() as u64);
             Ok(read)
         }
         Err(FetchError::OutOfRange { .. }) => {
             s6::out_of_range(&mut world.oracle.borrow_mut(), partition, asked, offset)?;
-            Ok(Brought { batches: 0, next: offset })
+            Ok(Brought { batches: Vec::new(), next: offset })
+        }
+        Err(FetchError::NoPartition) if world.may_be_deleted(partition.topic) => {
+            Ok(Brought { batches: Vec::new(), next: offset })
         }
         Err(FetchError::NoPartition) => {
             let what = format!("{partition:?} is said not to exist");
             Err(Violation { invariant: "S6", what })
         }
         Err(FetchError::Unavailable(_) | FetchError::Storage(_) | FetchError::Moved(_)) => {
-            Ok(Brought { batches: 0, next: offset })
+            Ok(Brought { batches: Vec::new(), next: offset })
         }
+    }
+}
+
+/// Whether compaction by key may have left nothing of offsets `from..to`: never of the last one.
+fn may_be_empty(oracle: &Oracle, partition: PartitionId, from: i64, to: i64) -> bool {
+    oracle.compacted(partition).is_some()
+        && to < oracle.log(partition).next
+        && s9::none_missing(oracle, partition, (from, to), &BTreeSet::new()).is_ok()
+}
+
+/// Asks which topic has a name: never one that was deleted before, and always one that is there.
+async fn by_name(world: &World, agent: usize, topic: TopicId) {
+    let (Some(name), was_deleted) = (world.name_of(topic), world.is_deleted(topic)) else { return };
+    let ask = async |engine: std::sync::Arc<siltstone_agent::engine::Engine>| {
+        let catalog = engine.catalog().fresh().await;
+        catalog.map(|catalog| catalog.topic(&name).map(|row| row.id))
+    };
+    let Ok(Ok(found)) = world.agents[agent].call(PATIENCE, ask).await else { return };
+    world.event(format_args!("{name} is {found:?}"));
+    let there = found == Some(topic);
+    if there && was_deleted || !there && !world.may_be_deleted(topic) {
+        let what = format!("{topic:?} is said to be {found:?}; deleted before: {was_deleted}");
+        world.violated(Violation { invariant: "S6", what });
     }
 }
 
 async fn ends(world: &World, agent: usize, partition: PartitionId) {
     let asked = Known::now(&world.oracle.borrow(), partition);
+    let was_deleted = world.is_deleted(partition.topic);
     let place = &world.agents[agent];
     let answer = place.call(PATIENCE, async |engine| engine.reader().fresh_bounds(partition).await).await;
     if let Ok(Ok(bounds)) = answer {
         world.event(format_args!("ends {agent} {partition:?}: {bounds:?}"));
         world.count(|counts| counts.ends += 1);
+        if was_deleted {
+            let what = format!("{partition:?} was deleted, and is said to end at {bounds:?}");
+            return world.violated(Violation { invariant: "S6", what });
+        }
         let result = s6::ends(&mut world.oracle.borrow_mut(), partition, asked, bounds);
         world.check(result);
     }
@@ -146,7 +188,10 @@ async fn times(world: &World, chance: &mut Chance, agent: usize, partition: Part
             there && found.offset >= asked.start && (latest || found.timestamp >= since)
         }
         // Nothing: then there was nothing to be found among what was known.
-        None if latest => log.log_start >= asked.end,
+        None if latest => {
+            let end = asked.end.min(log.next - 1);
+            log.log_start >= asked.end || may_be_empty(&oracle, partition, log.log_start, end)
+        }
         None => true,
     };
     if !good {

@@ -87,6 +87,9 @@ impl Producer {
             Ok(Ok(outcomes)) => self.take(partition, outcomes),
             Ok(Err(why)) => {
                 self.world.event(format_args!("producer {} is sent away: {why}", self.number));
+                if self.world.oracle.borrow().deleted.contains(&partition.topic) {
+                    self.queues.remove(&partition);
+                }
                 self.move_to_another();
             }
             Err(why) => {
@@ -142,19 +145,23 @@ impl Producer {
     fn take(&mut self, partition: PartitionId, outcomes: Vec<WriteOutcome>) {
         let Some(queue) = self.queues.get_mut(&partition) else { return };
         let sent: Vec<Waiting> = queue.waiting.drain(..).collect();
-        let mut before_are_in = true;
+        let (mut before_are_in, mut deleted) = (true, false);
         for (waiting, outcome) in sent.into_iter().zip(outcomes) {
             let (number, sequence) =
                 (self.number, waiting.made.meta.producer.map(|meta| meta.first_sequence));
             self.world.event(format_args!("producer {number}: {sequence:?} of {partition:?}: {outcome:?}"));
             let result = judge(&self.world, &waiting, &outcome, before_are_in);
             self.world.check(result);
+            deleted |= outcome == Ok(Verdict::NoPartition);
             if matches!(outcome, Ok(Verdict::Appended { .. } | Verdict::Duplicate { .. })) {
                 queue.known = true;
             } else {
                 before_are_in = false;
                 queue.waiting.push_back(waiting);
             }
+        }
+        if deleted {
+            self.queues.remove(&partition);
         }
     }
 }
@@ -179,6 +186,7 @@ fn judge(
             });
             s1::acknowledged(&mut world.oracle.borrow_mut(), made, *base_offset)
         }
+        Ok(Verdict::NoPartition) if world.may_be_deleted(made.partition.topic) => Ok(()),
         // All that comes before it is in the log, and it is among the last five: it must have its place.
         Ok(Verdict::OutOfOrder { .. }) if !before_are_in => Ok(()),
         Ok(other) => {

@@ -62,6 +62,9 @@ fn judge(world: &World, made: &[Made], outcomes: &[WriteOutcome]) -> Result<(), 
                 }
                 last = *base_offset;
             }
+            Ok(Verdict::NoPartition) if world.may_be_deleted(made.partition.topic) => {
+                s1::refused(&mut world.oracle.borrow_mut(), made, "no such partition")?;
+            }
             Ok(other) => {
                 let what = format!("{:?} has no producer and is judged {other:?}", made.id);
                 return Err(Violation { invariant: "S3", what });

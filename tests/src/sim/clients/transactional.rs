@@ -48,7 +48,7 @@ pub(super) async fn run(world: Rc<World>, number: u64) {
     let agent = some_agent(&world, &mut chance);
     let connection = world.number();
     let group = format!("of-transactions-{number}");
-    let partition = world.partitions()[0];
+    let partition = world.grouped_partitions()[0];
     world.oracle.borrow_mut().transactions.commits_offsets(number, &group, partition);
     let mut client = Client {
         id: format!("transactional-{number}"),
@@ -195,7 +195,11 @@ impl Client {
                     let judged = judge(&self.world, &batches, &outcomes, tries);
                     let done = judged.as_ref().is_ok_and(|all| *all);
                     let hopeless = outcomes.iter().any(|outcome| {
-                        matches!(outcome, Err(WriteError::Transaction(_)) | Ok(Verdict::Fenced { .. }))
+                        matches!(
+                            outcome,
+                            Err(WriteError::Transaction(_))
+                                | Ok(Verdict::Fenced { .. } | Verdict::NoPartition)
+                        )
                     });
                     self.world.check(judged.map(drop));
                     if done || hopeless {
@@ -296,6 +300,7 @@ fn judge(world: &World, made: &[Made], outcomes: &[WriteOutcome], tries: u32) ->
             }
             // Behind one that is not in the log, or of a client whose id was taken over.
             Ok(Verdict::OutOfOrder { .. } | Verdict::Fenced { .. }) => {}
+            Ok(Verdict::NoPartition) if world.may_be_deleted(made.partition.topic) => {}
             Ok(other) => {
                 fail("S3", format!("{:?} is judged {other:?}", made.meta.producer))?;
             }

@@ -1,10 +1,12 @@
 //! S1: an acknowledged batch is readable at its offset by every later read, until a trim removes it. And its counterpart: what was answered
 //! as not being in the log is not in it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use siltstone_log::PartitionId;
 
-use super::{Violation, fail};
+use super::{Violation, fail, s9};
 use crate::sim::batches::{BatchId, Made, header};
 use crate::sim::oracle::{Oracle, PartitionLog};
 
@@ -50,9 +52,10 @@ pub(in crate::sim) fn not_refused(
 }
 
 /// What a fetch brought.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::sim) struct Brought {
-    pub(in crate::sim) batches: u64,
+    /// The offsets of its batches.
+    pub(in crate::sim) batches: Vec<i64>,
     /// The offset to go on from.
     pub(in crate::sim) next: i64,
 }
@@ -66,7 +69,7 @@ pub(in crate::sim) fn read(
 ) -> Result<Brought, Violation> {
     let bytes = pieces.concat();
     let mut rest = bytes.as_slice();
-    let (mut next, mut batches) = (offset, 0);
+    let (mut next, mut batches) = (offset, Vec::new());
     while !rest.is_empty() {
         let Some(length) =
             header(rest).and_then(|header| header.total_len()).filter(|len| *len <= rest.len())
@@ -78,7 +81,7 @@ pub(in crate::sim) fn read(
         let Some(found) = header(batch).and_then(|header| log.batches.get(&header.base_offset)) else {
             return violation(partition, offset, "a batch is not in the log");
         };
-        let follows = found.base == next || batches == 0 && found.base <= next && found.end() > next;
+        let follows = found.base == next || batches.is_empty() && found.base <= next && found.end() > next;
         if !follows && next >= log.log_start {
             return violation(partition, offset, &format!("{next} comes next, not {}", found.base));
         }
@@ -86,9 +89,43 @@ pub(in crate::sim) fn read(
             return violation(partition, offset, &format!("the batch at {} is another", found.base));
         }
         next = found.end();
-        batches += 1;
+        batches.push(found.base);
     }
     Ok(Brought { batches, next })
+}
+
+/// As [`read`], of a partition that is compacted by key: what comes in between must be such as compaction may take (S9).
+pub(in crate::sim) fn read_compacted(
+    oracle: &Oracle,
+    partition: PartitionId,
+    offset: i64,
+    pieces: &[Bytes],
+) -> Result<Brought, Violation> {
+    let bytes = pieces.concat();
+    let mut rest = bytes.as_slice();
+    let mut brought = Brought { batches: Vec::new(), next: offset };
+    let mut there = BTreeSet::new();
+    while !rest.is_empty() {
+        let length = header(rest).and_then(|header| header.total_len()).filter(|len| *len <= rest.len());
+        let Some(length) = length else {
+            return violation(partition, offset, "the answer ends within a batch");
+        };
+        let (batch, more) = rest.split_at(length);
+        rest = more;
+        let left = s9::batch(oracle.log(partition), batch);
+        let left =
+            left.or_else(|what| fail("S9", format!("{partition:?}: {what}")).map(|()| unreachable!()))?;
+        let first = brought.batches.is_empty() && left.end > offset;
+        if !first && left.base < brought.next {
+            return violation(partition, offset, &format!("{} comes before {}", left.base, brought.next));
+        }
+        brought.next = left.end;
+        brought.batches.push(left.base);
+        there.extend(left.offsets);
+    }
+    let missing = s9::none_missing(oracle, partition, (offset, brought.next), &there);
+    missing.or_else(|what| fail("S9", format!("{partition:?} read from {offset}: {what}")))?;
+    Ok(brought)
 }
 
 fn violation(partition: PartitionId, offset: i64, what: &str) -> Result<Brought, Violation> {

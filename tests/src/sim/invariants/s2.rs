@@ -28,7 +28,7 @@ pub(in crate::sim) fn marker(
     let id = id_of(&bytes).unwrap_or_default();
     log.batches.insert(base, LogBatch { id, base, records: 1, bytes });
     log.markers.insert(base, end.marker);
-    log.ended(&end.marker);
+    log.ended(&end.marker, base);
     log.next = base + 1;
     Ok(())
 }
@@ -51,8 +51,6 @@ pub(in crate::sim) fn given_out(
     if let Some(before) = log.by_id.insert(id, base) {
         return fail(NAME, format!("{id:?} is in {partition:?} twice: at {before} and {base}"));
     }
-    let batch = LogBatch { id, base, records: batch.records, bytes };
-    log.next = batch.end();
-    log.batches.insert(base, batch);
+    log.append(LogBatch { id, base, records: batch.records, bytes });
     Ok(())
 }

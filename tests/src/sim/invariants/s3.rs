@@ -9,6 +9,11 @@ use crate::sim::oracle::PartitionLog;
 
 const NAME: &str = "S3";
 
+/// The fold says that a batch's partition does not exist.
+pub(in crate::sim) fn no_partition(partition: PartitionId, deleted: bool) -> Result<(), Violation> {
+    if deleted { Ok(()) } else { fail(NAME, format!("{partition:?} is said not to exist")) }
+}
+
 /// The fold has judged a batch: the oracle must judge alike, from nothing but what is in the log, and which producers may have been forgotten
 /// (design, section 3: an id that was given out before an `Expire`, and that the partition does not know, may begin anywhere).
 pub(in crate::sim) fn in_sequence(
@@ -21,7 +26,7 @@ pub(in crate::sim) fn in_sequence(
 ) -> Result<(), Violation> {
     if batch.void || verdict == Verdict::Void {
         return match (batch.void, verdict) {
-            (true, Verdict::Void | Verdict::NoPartition) => Ok(()),
+            (true, Verdict::Void) => Ok(()),
             (void, other) => fail(NAME, format!("{id:?}, void: {void}, is judged {other:?}")),
         };
     }

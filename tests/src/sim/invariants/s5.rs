@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use siltstone_log::{EndMarker, OffsetRow, PartitionId, Position};
+use siltstone_log::{EndMarker, OffsetRow, PartitionId, Position, TopicId};
 use siltstone_metadata::keys::group_offset;
 use siltstone_store::Snapshot;
 
@@ -123,6 +123,12 @@ impl Transactions {
         Ok(())
     }
 
+    /// A topic is deleted: nothing in it is open any more.
+    pub(in crate::sim) fn deleted(&mut self, topic: TopicId) {
+        self.all.values_mut().for_each(|transaction| transaction.open.retain(|id| id.topic != topic));
+        self.open.retain(|(_, partition), _| partition.topic != topic);
+    }
+
     /// A client was told that its transaction has ended.
     pub(in crate::sim) fn told(&mut self, number: u64, committed: bool) -> Result<(), Violation> {
         let transaction = self.all.entry(number).or_default();
@@ -178,15 +184,15 @@ impl Transactions {
 
 /// What a reader of committed records makes of an answer that brought offsets `from..to` must be exactly what was committed.
 ///
-/// `aborted`: producer id and first offset, as the answer lists them.
+/// `batches`: the bases of those that it brought. `aborted`: producer id and first offset, as the answer lists them.
 pub(in crate::sim) fn committed(
     log: &PartitionLog,
     partition: PartitionId,
-    from: i64,
     to: i64,
+    batches: &[i64],
     aborted: &[(i64, i64)],
 ) -> Result<(), Violation> {
-    if from >= to {
+    if batches.is_empty() {
         return Ok(());
     }
     if to > log.last_stable() {
@@ -197,8 +203,8 @@ pub(in crate::sim) fn committed(
     listed.sort_unstable();
     let mut listed = listed.into_iter().peekable();
     let mut dropping = BTreeSet::new();
-    let from = from.max(log.log_start).min(to);
-    for (base, batch) in log.batches.range(from..to) {
+    let found = batches.iter().filter_map(|base| Some((base, log.batches.get(base)?)));
+    for (base, batch) in found.filter(|(base, _)| **base >= log.log_start) {
         while let Some((_, producer)) = listed.next_if(|(first, _)| *first < batch.end()) {
             dropping.insert(producer);
         }

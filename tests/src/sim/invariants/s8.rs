@@ -51,7 +51,7 @@ pub(in crate::sim) fn kept(world: &World, oracle: &Oracle) -> Result<(), Violati
 }
 
 /// Extents that followers may still hold: those of entries that the floor has not passed.
-fn held(snapshot: &dyn Snapshot, history: &ShardHistory) -> Vec<Extent> {
+pub(in crate::sim) fn held(snapshot: &dyn Snapshot, history: &ShardHistory) -> Vec<Extent> {
     let floor = at_once(snapshot.get(&shard_floor::key(history.state.id()))).ok().flatten();
     let floor = shard_floor::decode(floor.as_deref()).unwrap_or(Position::ZERO);
     let partitions = history.state.partitions().values();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use siltstone_log::{EndMarker, Extent, ProducerMeta};
 
+use super::keyed::KeyedLog;
 use crate::sim::batches::BatchId;
 
 /// A batch in a log.
@@ -42,6 +43,8 @@ pub(in crate::sim) struct PartitionLog {
     pub(in crate::sim) markers: BTreeMap<i64, EndMarker>,
     /// The first offsets of open transactions, by producer id.
     pub(in crate::sim) open: BTreeMap<i64, i64>,
+    /// Its records, if it is compacted by key.
+    pub(in crate::sim) keyed: Option<Box<KeyedLog>>,
 }
 
 impl PartitionLog {
@@ -54,6 +57,7 @@ impl PartitionLog {
         producers: BTreeMap::new(),
         markers: BTreeMap::new(),
         open: BTreeMap::new(),
+        keyed: None,
     };
 
     /// What an idempotent producer's next batch must be, from what is in the log.
@@ -64,13 +68,25 @@ impl PartitionLog {
         }
     }
 
+    /// A batch was appended.
+    pub(in crate::sim) fn append(&mut self, batch: LogBatch) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.append(batch.base, &batch.bytes);
+        }
+        self.next = batch.end();
+        self.batches.insert(batch.base, batch);
+    }
+
     /// A producer's batch was appended: `sequence` comes next.
     pub(in crate::sim) fn expect(&mut self, producer: &ProducerMeta, sequence: i32) {
         self.producers.insert(producer.id, Expected { epoch: producer.epoch, sequence });
     }
 
-    /// A transaction ends: from now on only its marker's epoch counts.
-    pub(in crate::sim) fn ended(&mut self, marker: &EndMarker) {
+    /// A transaction ends, with a marker at `at`: from now on only its epoch counts.
+    pub(in crate::sim) fn ended(&mut self, marker: &EndMarker, at: i64) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.ended(marker, at);
+        }
         let known = self.producers.get(&marker.producer_id);
         if known.is_none_or(|known| known.epoch < marker.epoch) {
             let expected = Expected { epoch: marker.epoch, sequence: 0 };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use siltstone_log::{
     Append, Entry, Expired, PartitionId, PartitionRow, Position, RegistrationId, SegmentPlace, ShardHead,
-    ShardId, TxnEnd,
+    ShardId, TopicId, TxnEnd,
 };
 use siltstone_metadata::keys::{inline_segment, parts, shard_floor, shard_log};
 use siltstone_metadata::shard::{BlockOutcome, Effect, MIN_LEVEL, PartitionState, ShardState, Verdict};
@@ -27,6 +27,7 @@ pub(in crate::sim) struct ShardHistory {
     /// Entries that belong into the row of a partition.
     pub(in crate::sim) changes: BTreeMap<PartitionId, BTreeSet<Position>>,
     pub(in crate::sim) ended: BTreeSet<RegistrationId>,
+    pub(in crate::sim) deleted: BTreeMap<TopicId, Position>,
 }
 
 impl ShardHistory {
@@ -38,6 +39,7 @@ impl ShardHistory {
             truths: BTreeMap::new(),
             changes: BTreeMap::new(),
             ended: BTreeSet::new(),
+            deleted: BTreeMap::new(),
         }
     }
 
@@ -132,6 +134,11 @@ impl Oracle {
             Entry::Ended { registration } => {
                 history.ended.insert(*registration);
             }
+            Entry::Deleted { topic } => {
+                history.deleted.insert(*topic, position);
+                self.deleted.insert(*topic);
+                self.transactions.deleted(*topic);
+            }
             Entry::Append(append) if applied.effect != Effect::Void => {
                 s10::alive(append, &history.ended)?;
             }
@@ -179,6 +186,7 @@ impl Oracle {
         partitions: &[PartitionId],
     ) -> Result<(), Violation> {
         for partition in partitions {
+            self.keep_records(*partition);
             let log = self.logs.entry(*partition).or_default();
             self.transactions.ended(*partition, &end.marker, position)?;
             s2::marker(log, *partition, end)?;
@@ -198,6 +206,7 @@ impl Oracle {
         let bytes = s4::durable(&append.segment, bytes)?;
         for (block, outcome) in append.blocks.iter().zip(outcomes) {
             let verdicts = outcome.verdicts.as_deref().unwrap_or_default();
+            self.keep_records(block.partition);
             let state = self.shards[shard].state.partition(block.partition);
             let forgotten = state.map_or(0, |state| state.row().forgotten_below);
             let mut at = block.place.start as usize;
@@ -205,8 +214,12 @@ impl Oracle {
                 let end = at + batch.bytes as usize;
                 let bytes = bytes.slice(at.min(bytes.len())..end.min(bytes.len()));
                 at = end;
-                let log = self.logs.entry(block.partition).or_default();
+                if *verdict == Verdict::NoPartition {
+                    s3::no_partition(block.partition, self.deleted.contains(&block.partition.topic))?;
+                    continue;
+                }
                 let found = s4::bytes_are_a_batch(&self.promises, block.partition, &bytes, batch)?;
+                let log = self.logs.entry(block.partition).or_default();
                 s3::in_sequence(log, block.partition, batch, *verdict, found, forgotten)?;
                 s2::given_out(log, &self.promises, block.partition, batch, *verdict, found, bytes)?;
                 if let (Verdict::Appended { base_offset }, Some(producer)) = (verdict, &batch.producer)

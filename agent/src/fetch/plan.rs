@@ -1,0 +1,224 @@
+//! What an answer takes of one partition: how much there is room for, and which extents were begun to be read.
+//!
+//! Blocks that merges made are read by themselves, whole or not at all: what an answer leaves of one has to be read again, perhaps from the
+//! bucket. So a plan ends before a block that does not fit, and a partition waits for the next answer if others left no room for its block.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_objects::ReadError;
+use siltstone_objects::cache::{Decoding, Reading, Rope};
+use siltstone_records::Marker;
+
+use super::reader::Bounds;
+
+/// Merged blocks from this size on are read by themselves. Smaller ones share pages with what lies beside them.
+const WORTH_A_REQUEST: u32 = 64 << 10;
+
+/// Room for a partition's records in an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// So many bytes.
+    pub(super) bytes: usize,
+    /// Or up to so many, where a block would have to be read twice otherwise.
+    pub(super) most: usize,
+    /// There is less of it than the client would take, since other partitions come before this one.
+    pub(super) scarce: bool,
+}
+
+impl Room {
+    /// How many bytes to take if what is there begins with this extent. Nothing if it should wait for an answer with more room.
+    pub(super) fn for_extent(self, extent: Option<&Extent>) -> Option<usize> {
+        match extent.filter(|extent| whole(extent)).map(|extent| extent.length as usize) {
+            Some(length) if length > self.most && self.scarce => None,
+            Some(length) => Some(self.bytes.max(length.min(self.most))),
+            None => Some(self.bytes),
+        }
+    }
+}
+
+/// Whether an extent is read whole or not at all: what is not taken of it now has to be read again.
+fn whole(extent: &Extent) -> bool {
+    matches!(extent.place, ExtentPlace::Stored { segment, block, level, .. } if by_itself(level, block) && !segment.inline)
+}
+
+/// What is to be read of a partition, and is on its way.
+pub(super) struct Plan {
+    /// Nothing was begun, although there is something: it does not fit into what room others left.
+    pub(super) later: bool,
+    pub(super) partition: PartitionId,
+    pub(super) offset: i64,
+    /// Bytes that may be taken.
+    pub(super) max_bytes: usize,
+    pub(super) bounds: Bounds,
+    /// Rows have told of its extents, not the fold.
+    pub(super) in_rows: bool,
+    /// Only what is committed is wanted.
+    pub(super) committed: bool,
+    /// Batches are wanted that lie wholly before this offset.
+    pub(super) end: i64,
+    pub(super) begun: VecDeque<(Extent, Begun)>,
+    /// Extents behind those.
+    pub(super) ahead: VecDeque<Extent>,
+    /// Bytes of what was begun; may be more than there was room for.
+    pub(super) bytes: usize,
+}
+
+impl Plan {
+    pub(super) fn empty(partition: PartitionId, offset: i64, bounds: Bounds) -> Self {
+        Plan {
+            later: false,
+            partition,
+            offset,
+            max_bytes: 0,
+            bounds,
+            in_rows: false,
+            committed: false,
+            end: offset,
+            begun: VecDeque::new(),
+            ahead: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether there is room for a further extent, or for the beginning of one that need not be read whole.
+    pub(super) fn fits(&self, extent: &Extent) -> bool {
+        let taken = self.bytes + if whole(extent) { extent.length as usize } else { 1 };
+        taken <= self.max_bytes
+    }
+}
+
+/// An extent's bytes on their way.
+pub(super) enum Begun {
+    /// A control batch: there is nothing to wait for.
+    Made(Bytes),
+    Plain(Reading),
+    Decoding {
+        whole: Decoding,
+        start: usize,
+        end: usize,
+    },
+}
+
+impl Begun {
+    pub(super) async fn done(self) -> Result<Rope, ReadError> {
+        match self {
+            Begun::Made(batch) => Ok(batch.into()),
+            Begun::Plain(reading) => reading.done().await,
+            Begun::Decoding { whole, start, end } => {
+                let whole = whole.done().await?;
+                // Another extent of this block said that it was longer: then one of them is wrong.
+                let part = whole.get(start..end).map(|_| whole.slice(start..end));
+                Ok(part.unwrap_or_default().into())
+            }
+        }
+    }
+}
+
+/// The batch that an end of a transaction stands for. Its coordinator's epoch is 0: there is no coordinator that could be late.
+pub(super) fn control_batch(marker: EndMarker, at: i64) -> Bytes {
+    let EndMarker { producer_id, epoch, commit } = marker;
+    siltstone_records::control_batch(
+        if commit { Marker::Commit } else { Marker::Abort },
+        producer_id,
+        epoch,
+        0,
+        at,
+    )
+}
+
+/// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
+pub(super) fn by_itself(level: u8, block: BlockPlace) -> bool {
+    level > 0 && block.length >= WORTH_A_REQUEST
+}
+
+/// Where a block is stored, and how long it is once decompressed.
+pub(super) fn stored_range(block: BlockPlace) -> (std::ops::Range<u64>, u64) {
+    (block.start..block.start + u64::from(block.length), u64::from(block.raw_length()))
+}
+
+/// A block's batches, from what is stored.
+pub(super) async fn decode(
+    stored: Bytes,
+    block: BlockPlace,
+    segment: SegmentPlace,
+) -> Result<Bytes, ReadError> {
+    match block.encoding {
+        Encoding::Plain => Ok(stored),
+        Encoding::Zstd { raw_length } => decompress(stored, raw_length, &segment.id.object_name()).await,
+    }
+}
+
+pub(super) async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
+    let corrupt = |reason: String| ReadError::Corrupt { name: name.to_owned(), reason };
+    let work = move || zstd::bulk::decompress(&stored, raw_length as usize);
+    let raw = tokio::task::spawn_blocking(work).await.map_err(|error| corrupt(error.to_string()))?;
+    let raw = raw.map_err(|error| corrupt(format!("a block can't be decompressed: {error}")))?;
+    if raw.len() != raw_length as usize {
+        return Err(corrupt(format!("a block has {} bytes, not {raw_length}", raw.len())));
+    }
+    Ok(raw.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use siltstone_log::{RegistrationId, SegmentId, TopicId};
+
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+
+    /// An extent that is a block of its own.
+    fn extent(length: usize, level: u8) -> Extent {
+        let id = SegmentId { registration: RegistrationId(1), number: 2 };
+        Extent {
+            base: 100,
+            records: 10,
+            bytes_before: 0,
+            place: ExtentPlace::Stored {
+                segment: SegmentPlace { id, inline: false, length: 64 << 20 },
+                block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
+                start: 0,
+                level,
+            },
+            length: length as u32,
+            max_timestamp: 0,
+        }
+    }
+
+    fn room(bytes: usize, most: usize, scarce: bool) -> Room {
+        Room { bytes: bytes * KIB, most: most * KIB, scarce }
+    }
+
+    #[test]
+    fn a_merged_block_is_taken_whole_or_waits_for_room() {
+        let merged = extent(1000 * KIB, 1);
+        assert_eq!(room(256, 1024, false).for_extent(Some(&merged)), Some(1000 * KIB), "more than the share");
+        assert_eq!(room(256, 900, true).for_extent(Some(&merged)), None, "others left less");
+        assert_eq!(
+            room(256, 900, false).for_extent(Some(&merged)),
+            Some(900 * KIB),
+            "the client never takes more"
+        );
+    }
+
+    #[test]
+    fn what_lies_in_shared_pages_is_taken_in_parts() {
+        for small in [extent(1000 * KIB, 0), extent(60 * KIB, 1)] {
+            assert_eq!(room(256, 900, true).for_extent(Some(&small)), Some(256 * KIB));
+        }
+        assert_eq!(room(256, 900, true).for_extent(None), Some(256 * KIB), "a partition's end");
+    }
+
+    #[test]
+    fn a_plan_ends_before_a_merged_block_that_does_not_fit() {
+        let partition = PartitionId { topic: TopicId(1), index: 0 };
+        let plan =
+            Plan { max_bytes: 1000 * KIB, bytes: 600 * KIB, ..Plan::empty(partition, 0, Bounds::default()) };
+        assert!(plan.fits(&extent(400 * KIB, 1)));
+        assert!(!plan.fits(&extent(401 * KIB, 1)));
+        assert!(plan.fits(&extent(401 * KIB, 0)), "its beginning does");
+        assert!(!Plan { bytes: 1000 * KIB, ..plan }.fits(&extent(KIB, 0)));
+    }
+}
