@@ -57,7 +57,7 @@ pub struct FetchResult {
     pub bounds: Bounds,
     /// Aborted transactions with records among these, if they were asked for; in the order of their ends.
     pub aborted: Vec<Aborted>,
-    /// What was left out of these, because it is being erased; `None`: nothing.
+    /// What these were filtered by, because it is being erased; `None`: there are none.
     pub hidden: Option<Hidden>,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Read {
     pub(super) end: Option<i64>,
     /// It was read where rows say, not the fold.
     pub(super) in_rows: bool,
-    /// What was left out of it.
+    /// What it was filtered by.
     pub(super) hidden: Option<Hidden>,
 }
 
@@ -227,8 +227,7 @@ impl Reader {
         self.read_ahead(plan.ahead.into_iter());
         pieces.flush();
         let gap = gap.filter(|_| pieces.bytes == 0);
-        let hidden = Some(part.hidden).filter(|hidden| !hidden.is_empty());
-        let (bytes, end) = (pieces.bytes, pieces.end);
+        let (bytes, end, hidden) = (pieces.bytes, pieces.end, Some(part.hidden));
         Ok((Read { bytes, bounds, end, in_rows, hidden, pieces: pieces.pieces }, gap))
     }
 

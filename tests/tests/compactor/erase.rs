@@ -101,6 +101,7 @@ async fn what_is_erased_is_invisible_at_once_and_gone_in_the_end() {
     write(&setup, batch(topic[0], 99, &[Some(ALICE), Some("key 1")], Compression::Lz4), Placement::Object)
         .await;
     let later = read(&setup.engine, topic[0], false).await.split_off(expected[0].len());
+    assert_eq!(looks::read_from(&setup.engine, topic[0], 160, false).await, later, "who reads on reads on");
     assert_eq!(later.len(), 2);
 
     work_until_completed(&mut setup, id).await;
@@ -122,6 +123,32 @@ async fn what_is_erased_is_invisible_at_once_and_gone_in_the_end() {
     assert!(row.keys.is_empty() && row.named == 1 && !row.topic_deleted && row.scanned.is_some());
     let (found, _) = looks::anywhere(&setup, ALICE.as_bytes()).await;
     assert!(found.is_empty(), "keys are never kept in the metadata: {found:?}");
+}
+
+/// The bytes were asked for before the request, and came behind it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_under_way_does_not_hold_it() {
+    let setup = Setup::new().await;
+    let partition = ids(&setup.topic("t", 1, &[]).await)[0];
+    write(&setup, batch(partition, 0, &[Some(ALICE), Some("b")], Compression::None), Placement::Object).await;
+    let other = setup.agent(2).await;
+    fresh(&other, &[partition]).await;
+    assert_eq!(looks::fetch_once(&other, partition, 0).await.len(), 2);
+    let third = setup.agent(3).await;
+    fresh(&third, &[partition]).await;
+    let slow = Duration::from_secs(2)..Duration::from_secs(3);
+    setup.bucket.set(Faults { delay: slow, ..Faults::default() });
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        ask(&setup, "t", &[ALICE]).await;
+        fresh(&third, &[partition]).await;
+    };
+    let begun = tokio::time::Instant::now();
+    let (seen, ()) = tokio::join!(looks::fetch_once(&third, partition, 0), late);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "the bytes came behind the request");
+    assert_eq!(seen, [], "better nothing: the reader asks again");
+    let again = looks::fetch_once(&third, partition, 0).await;
+    assert_eq!(again.iter().map(|seen| seen.offset).collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,9 +131,27 @@ pub async fn transaction(
 
 /// All data records of a partition, as a client would see them.
 pub async fn read(engine: &Engine, partition: PartitionId, committed: bool) -> Vec<Seen> {
+    read_from(engine, partition, 0, committed).await
+}
+
+/// The records that one fetch gives.
+pub async fn fetch_once(engine: &Engine, partition: PartitionId, offset: i64) -> Vec<Seen> {
+    let spec = FetchSpec {
+        partitions: vec![FetchPartition { partition, offset, max_bytes: 1 << 20 }],
+        committed: false,
+        min_bytes: 0,
+        max_bytes: 1 << 20,
+        max_wait: Duration::ZERO,
+    };
+    let result = engine.reader().fetch(&spec).await.remove(0);
+    batches(result.records.unwrap().concat().into()).flat_map(|batch| seen(&batch.unwrap())).collect()
+}
+
+/// As [`read`], from an offset on, if that is not before the log start.
+pub async fn read_from(engine: &Engine, partition: PartitionId, from: i64, committed: bool) -> Vec<Seen> {
     engine.followers().load(&[partition]).await.unwrap();
     let bounds = engine.reader().fresh_bounds(partition).await.unwrap();
-    let (mut all, mut next) = (Vec::new(), bounds.log_start);
+    let (mut all, mut next) = (Vec::new(), from.max(bounds.log_start));
     let end = if committed { bounds.last_stable } else { bounds.high_watermark };
     while next < end {
         let spec = FetchSpec {
