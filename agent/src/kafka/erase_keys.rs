@@ -14,6 +14,9 @@ use super::context::Context;
 use super::refused::Refused;
 use super::topics;
 
+/// Larger keys can't have been produced: a request that held one would be refused.
+const MAX_KEY_BYTES: usize = 4 << 20;
+
 pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
     let deadline = topics::deadline(request.timeout_ms);
     let asked = tokio::time::timeout_at(deadline, erase(cx, request)).await;
@@ -44,15 +47,21 @@ async fn erase(cx: &Context, request: Request) -> Result<(ErasureId, ErasureRow,
     let topic = row.topic;
     // Consecutive partitions fall on consecutive shards: the first few stand for all.
     let first = (0..row.partitions.min(u32::from(shards))).map(|index| PartitionId { topic, index });
-    engine.followers().fresh(first).await?;
+    let fresh = engine.followers().fresh(first).await;
+    fresh.map_err(|error| asked_all_the_same(id, &error))?;
     if !engine.settings().exclusive {
         tokio::time::sleep_until(committed + STALE_AFTER).await;
     }
     let at = engine.ambient().clock.now();
-    erase::note_invisible(store, id, at).await?;
+    erase::note_invisible(store, id, at).await.map_err(|error| asked_all_the_same(id, &error))?;
     tracing::info!(topic = row.name, erasure = %id, keys = row.named, "records of keys are being erased");
     Ok((id, row, at))
 }
 
-/// Larger keys can't have been produced: a request that held one would be refused.
-const MAX_KEY_BYTES: usize = 4 << 20;
+/// The request stands: only whether the records are invisible by now is not known.
+fn asked_all_the_same(id: ErasureId, error: &dyn std::fmt::Display) -> Refused {
+    let message = format!(
+        "Erasure {id} was asked for and goes on; whether its records are invisible yet is not known: {error}"
+    );
+    Refused::new(ErrorCode::RequestTimedOut, message)
+}

@@ -34,7 +34,7 @@ impl Client {
         let timeout_ms = i32::try_from(PATIENCE.as_millis()).unwrap_or(i32::MAX);
         let request = erase_keys::Request { topic: topic.to_owned(), keys, timeout_ms };
         let answer = self.any().await?.call(&request, i16::MAX, PATIENCE * 2).await?;
-        let what = || format!("nothing was erased from topic {topic}");
+        let what = || format!("erasing from topic {topic}");
         check(what, answer.error_code, answer.error_message.as_deref())?;
         let erase_keys::Response { erasure_id: id, requested_at, invisible_at, .. } = answer;
         Ok(Asked { id, requested_at, invisible_at })

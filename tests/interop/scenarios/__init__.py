@@ -80,6 +80,7 @@ CASES = [
     Case("compaction-chaos", compaction_chaos.run, ("java", "kcat", "postgres", "python"), 420, own_server=True, siltstone_only=True, settings=QUICK,
          per_minute=75),
     Case("erase", erase.run, ("kcat",), 180, own_server=True, siltstone_only=True, environment=erase.ENVIRONMENT),
+    Case("erase-agents", erase.run_agents, ("kcat", "postgres"), 240, own_server=True, siltstone_only=True),
     Case("agents", agents.run, ("java", "kcat", "postgres", "python"), 240, own_server=True, siltstone_only=True),
     Case("gs-store", clouds.google, ("kcat", "fake-gcs"), 120, own_server=True, siltstone_only=True),
     Case("az-store", clouds.azure, ("kcat", "azurite"), 120, own_server=True, siltstone_only=True),
