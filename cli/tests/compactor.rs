@@ -37,6 +37,7 @@ fn a_directory_without_a_cluster_is_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let plan = plain(&["compactor", "plan", "--data", dir.path().to_str().unwrap()]);
     assert!(plan.status == 1 && plan.err.contains("no cluster was ever made"), "{plan:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "and nothing is made there");
 }
 
 #[test]

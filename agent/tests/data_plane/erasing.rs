@@ -87,7 +87,7 @@ async fn receipts_come_in_pages() {
     let erasure_id = ErasureId(id.as_u128());
     let segment = |number| SegmentId { registration: RegistrationId(1 << 100), number };
     let object = |number: u64| {
-        let deleted = (number % 2 == 0).then_some(NOW + 1);
+        let deleted = number.is_multiple_of(2).then_some(NOW + 1);
         let shards = ShardSet::of([], 4);
         ErasedObject {
             inline: number == 3,

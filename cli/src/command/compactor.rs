@@ -70,6 +70,10 @@ fn in_use(settings: &Settings) -> bool {
 
 /// Opens metadata and objects of a cluster, for something that works beside its servers, or while they are stopped.
 pub(crate) async fn open(settings: &Settings, what: &str) -> Result<(Arc<dyn Store>, Objects), Failure> {
+    // Opening makes what is not there: a directory mistyped would become a cluster's.
+    if settings.metadata_url.is_none() && !Path::new(&settings.data).join(METADATA).exists() {
+        return Err(no_cluster(settings));
+    }
     let store = place::metadata(settings).await.map_err(|failure| {
         if !in_use(settings) {
             return failure;
@@ -85,12 +89,15 @@ pub(crate) async fn open(settings: &Settings, what: &str) -> Result<(Arc<dyn Sto
 /// What the cluster is that `store` holds.
 pub(crate) async fn cluster(store: &dyn Store, settings: &Settings) -> Result<ClusterRow, Failure> {
     let found = lease::existing_cluster(store).await.map_err(|error| Failure::new(error.to_string()))?;
-    found.ok_or_else(|| {
-        Failure::new(format!(
-            "no cluster was ever made in {}: name a server's directory with --data",
-            settings.data
-        ))
-    })
+    found.ok_or_else(|| no_cluster(settings))
+}
+
+fn no_cluster(settings: &Settings) -> Failure {
+    let (place, what) = match &settings.metadata_url {
+        Some(url) => (url.to_string(), "the metadata store of its agents with --metadata"),
+        None => (settings.data.clone(), "a server's directory with --data"),
+    };
+    Failure::new(format!("no cluster was ever made in {place}: name {what}"))
 }
 
 async fn serve(settings: Settings) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use siltstone_log::{
     BlockPlace, Encoding, ErasureId, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId,
     SegmentPlace, ShardId,
@@ -67,7 +67,7 @@ struct Open {
     end: i64,
     max_timestamp: i64,
     plain: bool,
-    bytes: BytesMut,
+    bytes: Vec<u8>,
 }
 
 /// Builds one segment.
@@ -79,6 +79,9 @@ pub struct SegmentBuilder {
     footer: Footer,
     runs: Vec<Run>,
     open: Option<Open>,
+    /// Memory for the next block.
+    spare: Vec<u8>,
+    packer: Option<Packer>,
     /// New extents, by the run that they belong to; their segment's length is not known yet.
     extents: Vec<(usize, Extent)>,
     /// What is left out of the run.
@@ -98,6 +101,8 @@ impl SegmentBuilder {
             footer,
             runs: Vec::new(),
             open: None,
+            spare: Vec::new(),
+            packer: rules.compression.and_then(Packer::new),
             extents: Vec::new(),
             hidden: None,
             scratch: Scratch::new(),
@@ -188,13 +193,14 @@ impl SegmentBuilder {
         }
         let from = self.next_base();
         let parsed = Header::parse(header);
+        let spare = &mut self.spare;
         let open = self.open.get_or_insert_with(|| Open {
             base: from.unwrap_or(offset),
             bytes_before,
             end,
             max_timestamp: parsed.max_timestamp,
             plain: true,
-            bytes: BytesMut::with_capacity(batch.len()),
+            bytes: std::mem::take(spare),
         });
         open.end = end;
         open.max_timestamp = open.max_timestamp.max(parsed.max_timestamp);
@@ -229,15 +235,17 @@ impl SegmentBuilder {
             }
             return;
         };
-        let Open { base, bytes_before, end: last, max_timestamp, plain, bytes } = open;
-        let raw = bytes.freeze();
-        let encoded = self.rules.compression.filter(|_| plain).and_then(|level| encoded(&raw, level));
-        let encoding = match &encoded {
-            None => Encoding::Plain,
-            Some(_) => Encoding::Zstd { raw_length: raw.len() as u32 },
-        };
+        let Open { base, bytes_before, end: last, max_timestamp, plain, bytes: raw } = open;
+        let packed = self.packer.as_mut().filter(|_| plain).and_then(|packer| packer.pack(&raw));
         let length = raw.len() as u32;
-        let stored = encoded.unwrap_or(raw);
+        let encoding = match &packed {
+            None => Encoding::Plain,
+            Some(_) => Encoding::Zstd { raw_length: length },
+        };
+        // In memory of just its size: a block's room would be kept until the segment is stored.
+        let stored = packed.unwrap_or_else(|| Bytes::copy_from_slice(&raw));
+        self.spare = raw;
+        self.spare.clear();
         let place = BlockPlace { start: self.length, length: stored.len() as u32, encoding };
         let partition = self.runs[run].partition;
         let checksum = crc32c::crc32c(&stored);
@@ -313,17 +321,36 @@ fn batch_at(bytes: &Bytes, at: usize) -> Result<([u8; HEADER_LEN], usize), Strin
     Ok((header, end))
 }
 
-/// The block in one zstd frame, if a sample says that this pays.
-fn encoded(raw: &Bytes, level: i32) -> Option<Bytes> {
-    if raw.len() < LEAST_BYTES {
-        return None;
+/// Makes zstd frames of blocks.
+struct Packer {
+    compressor: zstd::bulk::Compressor<'static>,
+    room: Vec<u8>,
+}
+
+impl Packer {
+    fn new(level: i32) -> Option<Self> {
+        let compressor = zstd::bulk::Compressor::new(level).ok()?;
+        Some(Packer { compressor, room: Vec::new() })
     }
-    let sample = &raw[..raw.len().min(SAMPLE_BYTES)];
-    let trial = zstd::bulk::compress(sample, level).ok()?;
-    if trial.len() * 10 > sample.len() * 7 {
-        return None;
+
+    /// The block in one frame, if a sample says that this pays.
+    fn pack(&mut self, raw: &[u8]) -> Option<Bytes> {
+        if raw.len() < LEAST_BYTES {
+            return None;
+        }
+        let sample = &raw[..raw.len().min(SAMPLE_BYTES)];
+        if self.frame(sample)? * 10 > sample.len() * 7 {
+            return None;
+        }
+        let length = self.frame(raw)?;
+        (length < raw.len()).then(|| Bytes::copy_from_slice(&self.room[..length]))
     }
-    zstd::bulk::compress(raw, level).ok().filter(|frame| frame.len() < raw.len()).map(Bytes::from)
+
+    fn frame(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.room.clear();
+        self.room.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        self.compressor.compress_to_buffer(bytes, &mut self.room).ok()
+    }
 }
 
 #[cfg(test)]

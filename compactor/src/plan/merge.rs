@@ -185,6 +185,10 @@ fn flushed(views: &Views, waited: Duration, rules: &MergeRules) -> Option<Merge>
     let slices = (found.bytes / rules.target_bytes.max(1)).max(1);
     let mut batches = Vec::new();
     for slice in 0..slices {
+        // What is not planned now is planned when this is done.
+        if batches.iter().map(Vec::len).sum::<usize>() >= MOST_EXTENTS {
+            break;
+        }
         cut(sliced(views, rules, slice, slices), rules, &mut batches);
     }
     let why = Why { what: "flushed", bytes: found.bytes, segments: found.segments.len(), reason };

@@ -36,9 +36,12 @@ class Postgres:
         self.query("postgres", f"CREATE DATABASE {DATABASE}")
         return self
 
-    def stop(self):
+    def stop(self, keep=None):
+        """`keep`: a folder that does not exist yet, for what the server held: to look into what went wrong."""
         if self.folder is not None:
             self.control("stop", "-m", "immediate", ok=None)
+            if keep is not None:
+                process.run(["cp", "-r", self.folder, keep])
             process.run(["rm", "-rf", self.folder])
             self.folder = None
 

@@ -100,10 +100,14 @@ def run(context):
         for one in serving:
             one.stop()
         settled(metadata, working, context.work / "objects")
+        for one in working:
+            one.stop()
+        metadata.stop()
     finally:
         for one in [*serving, *working]:
             one.stop()
-        metadata.stop()
+        # There is still something to stop if it went wrong.
+        metadata.stop(keep=context.work / "postgres")
 
 
 def everything(context, seed):
