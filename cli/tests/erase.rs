@@ -24,7 +24,7 @@ fn a_key_is_erased_with_a_receipt() {
     let run = |args: &[&str]| siltstone(&at, args, "");
     assert_eq!(run(&["topic", "create", "t", "--config", "siltstone.write=object"]).status, 0);
     let line = |n: usize| {
-        let (key, value) = if n % 4 == 0 { ("alice", "the-secret") } else { ("bob", "open") };
+        let (key, value) = if n.is_multiple_of(4) { ("alice", "the-secret") } else { ("bob", "open") };
         format!("{{\"key\":\"{key}\",\"value\":\"{value}-{n}\"}}\n")
     };
     let lines: String = (0..40).map(line).collect();
