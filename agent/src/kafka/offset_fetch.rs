@@ -141,7 +141,9 @@ async fn some(
                 Ok(_) => found.next().map_or_else(|| none(index), partition),
                 Err(ErrorCode::UnknownTopicId) => refused(index, ErrorCode::UnknownTopicId),
                 // By name: nothing was committed for what isn't there.
-                Err(_) => none(index),
+                Err(ErrorCode::UnknownTopicOrPartition) => none(index),
+                // Whether it is there can't be told now. "Nothing" would send the client back to the log's start.
+                Err(code) => return Err(GroupError::Unavailable(format!("the catalog can't be read: {code:?}"))),
             });
         }
         answers.push(GroupTopic { name: topic.name, topic_id: topic.topic_id, partitions });

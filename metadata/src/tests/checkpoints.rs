@@ -202,7 +202,8 @@ async fn a_chunk_of_aborted_transactions_keeps_its_key_when_compaction_takes_its
     let mut checkpointer = agent.checkpointer(settings());
     aborts(&cluster, &agent, all[0], 0, 3).await;
     checkpointer.round().await.unwrap();
-    let chunks = async || cluster.range(&aborted_chunk::between(SHARD, all[0], 0, i64::MAX)).await;
+    let range = aborted_chunk::between(SHARD, all[0], 0, i64::MAX);
+    let chunks = || cluster.range(&range);
     let (key, value) = chunks().await.remove(0);
     let left = encode_aborted(&decode_aborted(&value).unwrap()[1..]);
     cluster.put(vec![Mutation::Set { key, value: left.into() }]).await;

@@ -45,7 +45,7 @@ public final class ChaosWorker {
     }
 
     private KafkaConsumer<byte[], byte[]> consumer() {
-        Map<String, String> settings = new HashMap<>(Map.of("isolation.level", "read_committed", "max.poll.records", "40",
+        Map<String, String> settings = new HashMap<>(Map.of("isolation.level", "read_committed", "max.poll.records", "40", "auto.offset.reset", "none",
             "session.timeout.ms", "3000", "reconnect.backoff.max.ms", "200", "max.poll.interval.ms", "20000", "group.protocol", args[5]));
         if (args.length > 6) settings.put("group.instance.id", args[6]);
         return clients.groupConsumer(args[3], settings.entrySet().stream().flatMap(entry -> java.util.stream.Stream.of(entry.getKey(), entry.getValue()))

@@ -22,7 +22,7 @@ def goes_on():
 def clients():
     common = {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, "log_level": 0}
     own = {"group.protocol": "consumer"} if protocol == "consumer" else {"session.timeout.ms": 3000, "heartbeat.interval.ms": 200}
-    consumer = Consumer({**common, **own, **instance, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest",
+    consumer = Consumer({**common, **own, **instance, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error",
                          "isolation.level": "read_committed", "fetch.wait.max.ms": 100, "max.poll.interval.ms": 20_000})
     producer = Producer({**common, "transactional.id": me, "transaction.timeout.ms": 10_000, "message.timeout.ms": 9_000, "linger.ms": 0})
     return consumer, producer

@@ -78,6 +78,7 @@ class Job(exactly_once.Job):
                 self.workers[name].wait()
                 self.worker(name)
                 self.kills["worker"] += 1
+            self.never_reset()
             for child in [*self.others, *self.companions.values()]:
                 check.that(child.poll() is None, f"a program ended with {child.returncode}; see {self.context.work}")
 

@@ -4,7 +4,7 @@ static and dynamic in its group, while workers and server are killed with SIGKIL
 A feeder writes numbers to the input all the time; the workers copy them, ten percent of the transactions aborted on purpose; an observer
 reads the output under read_committed all the time (java/ChaosObserver.java says what it demands). At the end the workers catch up, and the
 output must hold each number exactly once, in the right partition, and the committed offsets must be the input's ends. `--seed` repeats
-the same faults at the same moments.
+the same faults at the same moments. No worker may ever find that an offset which the group has committed is gone.
 """
 
 import json
@@ -17,6 +17,8 @@ from harness.places import INTEROP
 
 PARTITIONS = 4
 LIBRARIES = {"java-static": "static-1", "java-dynamic": None, "librdkafka-static": "static-2", "librdkafka-dynamic": None}
+# What clients say when an offset is neither committed nor in the log.
+LOST = ("_AUTO_OFFSET_RESET", "NoOffsetForPartition", "OffsetOutOfRange", "LogTruncation")
 
 
 def run(context):
@@ -45,6 +47,7 @@ class Job:
         self.source, self.out, self.group = (context.topic(f"chaos-{name}") for name in ("in", "out", "group"))
         self.workers, self.others, self.kills = {}, [], {"server": 0, "worker": 0}
         context.python("prepare_groups.py", context.bootstrap, self.source, self.out, 0)
+        context.python("begin_at_zero.py", context.bootstrap, self.group, self.source)
 
     def spawn(self, name, command, **named):
         log = open(self.context.work / f"{name}.err", "ab")
@@ -77,6 +80,12 @@ class Job:
         print(f"killed {self.kills}; {finish('observer', observer, 90)}")
         self.judge(total)
 
+    def never_reset(self):
+        """Workers may not be sent anywhere but to what the group has committed, and there it must be."""
+        for name in self.workers:
+            lost = [line for line in (self.context.work / f"{name}.err").read_text(errors="replace").splitlines() if any(sign in line for sign in LOST)]
+            check.equal(lost[:2], [], f"places that the worker {name} was told to have lost")
+
     def dismiss(self):
         """Lets the workers end; one that hangs in a library's goodbye is no matter of this scenario, as all work is done."""
         for name, child in self.workers.items():
@@ -104,6 +113,7 @@ class Job:
                 self.workers[name].wait()
                 self.worker(name)
                 self.kills["worker"] += 1
+            self.never_reset()
             for child in self.others:
                 check.that(child.poll() is None, f"feeder and observer live; see {self.context.work}")
 

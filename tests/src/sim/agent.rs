@@ -97,6 +97,12 @@ impl Agent {
         self.kill();
     }
 
+    /// As [`Agent::crash`], at its `count`th step from now: a request to a store, or an answer of one.
+    pub(super) fn crash_at(&self, count: u64, down_for: Duration) {
+        self.down_for.set(down_for);
+        self.gate.trap(count, self.life.borrow().clone());
+    }
+
     pub(super) fn kill(&self) {
         self.life.borrow().set(true);
         self.engine.take();
@@ -148,6 +154,7 @@ pub(super) async fn live(world: Rc<World>, index: usize) {
         let over = Arc::new(Level::new(false));
         agent.life.replace(over.clone());
         agent.lives.set(agent.lives.get() + 1);
+        agent.gate.disarm();
         tokio::select! {
             biased;
             () = over.wait_for(|over| over) => {}

@@ -96,6 +96,12 @@ impl Place {
         self.life.borrow().set(true);
     }
 
+    /// As [`Place::crash`], at its `count`th step from now: a request to a store, or an answer of one.
+    pub(super) fn crash_at(&self, count: u64, down_for: Duration) {
+        self.down_for.set(down_for);
+        self.gate.trap(count, self.life.borrow().clone());
+    }
+
     fn compactor(&self) -> Compactor {
         let store = GatedStore { inner: self.store.clone(), gate: self.gate.clone() };
         let objects = GatedObjects { inner: self.bucket.clone(), gate: self.gate.clone() };
@@ -116,6 +122,7 @@ pub(super) async fn live(world: Rc<World>, index: usize) {
         let over = Arc::new(Level::new(false));
         place.life.replace(over.clone());
         place.lives.set(place.lives.get() + 1);
+        place.gate.disarm();
         tokio::select! {
             biased;
             () = over.wait_for(|over| over) => {}

@@ -1,7 +1,7 @@
 //! Gates: between an agent and everything outside of it. A closed one holds back requests and answers alike.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,25 +21,64 @@ use siltstone_store::{
 
 /// One agent's gate. A cheap clone.
 #[derive(Debug, Clone)]
-pub(super) struct Gate(Arc<Level<bool>>);
+pub(super) struct Gate {
+    closed: Arc<Level<bool>>,
+    trap: Arc<Mutex<Option<Trap>>>,
+}
+
+/// Ends the life of whoever has passed its gate so often.
+#[derive(Debug)]
+struct Trap {
+    left: u64,
+    life: Arc<Level<bool>>,
+}
 
 impl Gate {
     /// An open one.
     pub(super) fn new() -> Self {
-        Gate(Arc::new(Level::new(false)))
+        Gate { closed: Arc::new(Level::new(false)), trap: Arc::default() }
     }
 
     pub(super) fn close(&self) {
-        self.0.set(true);
+        self.closed.set(true);
     }
 
     pub(super) fn open(&self) {
-        self.0.set(false);
+        self.closed.set(false);
+    }
+
+    /// Whoever passes for the `count`th time from now on passes no more: `life` is told so. So a life may end between any two of its steps, before
+    /// a request or behind it, however close they lie together.
+    pub(super) fn trap(&self, count: u64, life: Arc<Level<bool>>) {
+        *self.lock() = Some(Trap { left: count, life });
+    }
+
+    pub(super) fn disarm(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Trap>> {
+        self.trap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn springs(&self) -> bool {
+        let mut trap = self.lock();
+        let Some(armed) = trap.as_mut() else { return false };
+        armed.left = armed.left.saturating_sub(1);
+        let life = (armed.left == 0).then(|| armed.life.clone());
+        if let Some(life) = &life {
+            *trap = None;
+            life.set(true);
+        }
+        life.is_some()
     }
 
     /// Waits until it is open.
     pub(super) async fn pass(&self) {
-        self.0.wait_for(|closed| !closed).await;
+        self.closed.wait_for(|closed| !closed).await;
+        if self.springs() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits before and after `work`.

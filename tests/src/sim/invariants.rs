@@ -51,12 +51,12 @@ pub(super) struct Seen {
 impl Seen {
     /// Offsets behind which compaction had left nothing in their extents, at the last look.
     pub(super) fn gaps(&self, partition: PartitionId) -> &[i64] {
-        self.s7.gaps(partition)
+        self.s7.compacted.gaps(partition)
     }
 
     /// A tombstone that a partition's rows had at the last look.
     pub(super) fn tombstones(&self, partition: PartitionId) -> Option<i64> {
-        self.s7.tombstone(partition)
+        self.s7.compacted.tombstone(partition)
     }
 }
 

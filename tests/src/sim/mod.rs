@@ -15,12 +15,18 @@
 //! The same seed gives the same run: one thread, tokio's paused clock, no other clock and no other chance. What breaks that is a defect
 //! (the trace's hash shows it).
 //!
+//! Some topics are compacted by key. Of those the oracle knows each record, and judges what is missing at every look at the rows and at every fetch: whether
+//! compaction may have taken it by then (`invariants/s9`). Topics are deleted in the middle of everything, and created again under their names.
+//!
+//! A crash comes at a moment, or at the n-th request or answer from now on, so that a life ends between any two steps.
+//!
 //! A pause holds back all that an agent asks of the outside and all that is asked of it, in both directions, for a while. Its timers go on,
 //! so that a pause is also a network that lets nothing through and loses nothing.
 //!
-//! Not simulated yet: deletion of topics, agents of an older program (the cluster begins at the lowest feature level and is raised, but all
-//! agents know all levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than
-//! producers are remembered for, the Kafka protocol above the engine, static members of groups, expiry of offsets.
+//! Not simulated yet: agents of an older program (the cluster begins at the lowest feature level and is raised, but all agents know all
+//! levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than producers are
+//! remembered for, the Kafka protocol above the engine, static members of groups, expiry of offsets, configs that change while compaction goes on,
+//! deletion of the topic that groups read.
 
 mod agent;
 mod ambient;

@@ -36,7 +36,13 @@ fn strike(world: &Rc<World>, chance: &mut Chance) {
         0..=2 => store(world, index, storm(chance), lasting),
         3 => store(world, index, Faults::cut(), lasting),
         4..=6 => bucket(world, chance, lasting),
-        7 | 8 => {
+        7 => {
+            let (step, down_for) = (1 + chance.below(300), Duration::from_millis(chance.below(2500)));
+            world.event(format_args!("agent {index} crashes at step {step} from now, for {down_for:?}"));
+            world.count(|counts| counts.crashes += 1);
+            world.agents[index].crash_at(step, down_for);
+        }
+        8 => {
             let down_for = Duration::from_millis(chance.below(2500));
             world.event(format_args!("agent {index} crashes, for {down_for:?}"));
             world.count(|counts| counts.crashes += 1);
@@ -78,7 +84,13 @@ fn strike_compactor(world: &Rc<World>, chance: &mut Chance) {
     let index = chance.below(world.compactors.len() as u64) as usize;
     let lasting = Duration::from_millis(50 + chance.below(3000));
     let faults = match chance.below(12) {
-        0..=4 => {
+        0..=2 => {
+            let (step, down_for) = (1 + chance.below(200), Duration::from_millis(chance.below(1500)));
+            world.event(format_args!("compactor {index} crashes at step {step} from now, for {down_for:?}"));
+            world.count(|counts| counts.compactor_crashes += 1);
+            return world.compactors[index].crash_at(step, down_for);
+        }
+        3 | 4 => {
             let down_for = Duration::from_millis(chance.below(1500));
             world.event(format_args!("compactor {index} crashes, for {down_for:?}"));
             world.count(|counts| counts.compactor_crashes += 1);
@@ -170,10 +182,12 @@ fn hiccups(world: &Rc<World>, index: usize, lasting: Duration) {
 pub(super) fn heal(world: &World) {
     for agent in &world.agents {
         agent.store.set_faults(calm());
+        agent.gate.disarm();
         agent.gate.open();
     }
     for place in &world.compactors {
         place.store.set_faults(calm());
+        place.gate.disarm();
         place.gate.open();
     }
     world.bucket.set(calm_bucket());

@@ -6,18 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use siltstone_agent::engine::Engine;
 use siltstone_log::{
-    ChunkRow, CleanedRow, Extent, ExtentPlace, PartitionId, PartitionRow, Position, SegmentId, ShardHead,
-    ShardId, decode_aborted, decode_extents,
+    ChunkRow, Extent, ExtentPlace, PartitionId, PartitionRow, Position, ShardHead, ShardId, decode_extents,
 };
-use siltstone_metadata::keys::{
-    aborted_chunk, cleaned, extent_chunk, partition_row, parts, shard_floor, shard_head,
-};
+use siltstone_metadata::keys::{cleaned, extent_chunk, partition_row, parts, shard_floor, shard_head};
 use siltstone_metadata::shard::{PartitionState, ShardState};
 use siltstone_store::Snapshot;
 
-use super::s9::{self, Left};
-use super::{Violation, fail, s8};
-use crate::sim::batches::header;
+use super::{Violation, fail, s8, s9};
 use crate::sim::oracle::{Oracle, ShardHistory, at_once, comparable};
 use crate::sim::world::World;
 
@@ -30,10 +25,8 @@ pub(super) struct Seen {
     floors: BTreeMap<ShardId, Position>,
     rows: BTreeMap<PartitionId, Vec<Bytes>>,
     horizons: BTreeMap<PartitionId, Position>,
-    /// What blocks of merged segments hold of partitions that are compacted by key: they never change.
-    blocks: BTreeMap<(SegmentId, u64, u32), Vec<Left>>,
-    tombstones: BTreeMap<PartitionId, Option<i64>>,
-    gaps: BTreeMap<PartitionId, Vec<i64>>,
+    /// Partitions that are compacted by key.
+    pub(super) compacted: s9::Rows,
 }
 
 /// A floor must trail: whoever looks as often as the oracle never misses an entry.
@@ -50,16 +43,6 @@ pub(in crate::sim) fn unreadable(shard: usize, key: &[u8]) -> Violation {
 }
 
 impl Seen {
-    /// A tombstone that a partition's rows had at the last look.
-    pub(super) fn tombstone(&self, partition: PartitionId) -> Option<i64> {
-        self.tombstones.get(&partition).copied().flatten()
-    }
-
-    /// Offsets behind which compaction had left nothing in their extents, at the last look.
-    pub(super) fn gaps(&self, partition: PartitionId) -> &[i64] {
-        self.gaps.get(&partition).map_or(&[], Vec::as_slice)
-    }
-
     /// An engine's shards must be what the oracle has at the same position.
     pub(super) fn same_state(
         &mut self,
@@ -191,97 +174,14 @@ impl Seen {
         if row.last_chunk.is_some() && row.last_chunk != last {
             return Err(format!("the last chunk of {id:?} is {last:?}, not {:?}", row.last_chunk));
         }
-        if oracle.compacted(id).is_some() {
-            let cleaned = cleaned.map(|bytes| CleanedRow::decode(&bytes)).transpose();
-            let cleaned = cleaned.map_err(|error| error.to_string())?.unwrap_or_default();
-            self.compacted(world, oracle, snapshot, (shard, id), &row, cleaned, &extents)?;
-        } else {
-            same_extents(world, oracle, snapshot, id, &row, &extents)?;
+        let look = s9::Look { world, oracle, snapshot, shard, id, row: &row };
+        match oracle.compacted(id) {
+            Some(_) => self.compacted.check(&look, cleaned, &extents)?,
+            None => same_extents(world, oracle, snapshot, id, &row, &extents)?,
         }
         self.horizons.insert(id, row.horizon);
         self.rows.insert(id, seen);
         Ok(row.horizon)
-    }
-
-    /// The chunks of a partition that is compacted by key: as was flushed, or what compaction may leave of it (S9).
-    #[allow(clippy::too_many_arguments, reason = "all of it is one look at one snapshot")]
-    fn compacted(
-        &mut self,
-        world: &World,
-        oracle: &Oracle,
-        snapshot: &dyn Snapshot,
-        (shard, id): (ShardId, PartitionId),
-        row: &PartitionRow,
-        cleaned: CleanedRow,
-        found: &[Extent],
-    ) -> Result<(), String> {
-        let log = oracle.log(id);
-        let (mut batches, mut gaps) = (Vec::new(), Vec::new());
-        let mut next = 0;
-        for extent in found.iter().filter(|extent| extent.base < row.next) {
-            if extent.base < next {
-                return Err(format!("extents of {id:?}: {next} comes next, not {}", extent.base));
-            }
-            next = extent.end();
-            if extent.end() <= row.log_start {
-                continue;
-            }
-            if extent.level() == 0 {
-                if log.extents.get(&extent.base) != Some(extent) {
-                    return Err(format!("{id:?} has {extent:?}, not {:?}", log.extents.get(&extent.base)));
-                }
-                batches
-                    .extend(log.batches.range(extent.base..extent.end()).map(|(_, batch)| Left::all(batch)));
-            } else {
-                world.count(|counts| counts.merged += 1);
-                let left = self.block(oracle, snapshot, id, extent)?;
-                gaps.extend(left.last().map(|last| last.end).filter(|end| *end < extent.end()));
-                batches.extend_from_slice(left);
-            }
-        }
-        self.gaps.insert(id, gaps);
-        if row.log_start < row.next && next != row.next {
-            return Err(format!("extents of {id:?} end at {next}, not {}", row.next));
-        }
-        let chunks = s8::all(snapshot, &aborted_chunk::between(shard, id, 0, i64::MAX));
-        let aborted = chunks.iter().map(|(_, value)| decode_aborted(value)).collect::<Result<Vec<_>, _>>();
-        let aborted = aborted.map_err(|error| error.to_string())?.concat();
-        world.count(|counts| counts.cleaned += u64::from(cleaned.first_dirty > 0));
-        let whole = s9::Whole { row, cleaned, aborted, batches };
-        self.tombstones.insert(id, whole.tombstone(oracle, id));
-        s9::whole(oracle, id, &whole).map_err(|what| format!("{id:?}: {what}"))
-    }
-
-    /// What is left of batches in a merged extent.
-    fn block(
-        &mut self,
-        oracle: &Oracle,
-        snapshot: &dyn Snapshot,
-        id: PartitionId,
-        extent: &Extent,
-    ) -> Result<&[Left], String> {
-        let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { return Ok(&[]) };
-        let key = (segment.id, block.start, start);
-        if !self.blocks.contains_key(&key) {
-            let whole =
-                oracle.segment(snapshot, &segment).ok_or_else(|| format!("{segment:?} is not there"))?;
-            let from = block.start as usize + start as usize;
-            let bytes =
-                whole.get(from..from + extent.length as usize).ok_or("an extent beyond its segment")?;
-            let (mut rest, mut lefts, mut next) = (bytes, Vec::new(), extent.base);
-            while !rest.is_empty() {
-                let length = header(rest).and_then(|header| header.total_len());
-                let length = length.filter(|length| *length <= rest.len()).ok_or("a batch is cut off")?;
-                let left = s9::batch(oracle.log(id), &rest[..length])?;
-                if left.base < next || left.end > extent.end() {
-                    return Err(format!("{id:?}: {extent:?} holds {left:?}, behind {next}"));
-                }
-                (rest, next) = (&rest[length..], left.end);
-                lefts.push(left);
-            }
-            self.blocks.insert(key, lefts);
-        }
-        Ok(&self.blocks[&key])
     }
 }
 

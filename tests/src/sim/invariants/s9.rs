@@ -2,12 +2,16 @@
 //! the newest committed record of each key, a tombstone until its time has come, whatever is younger than `min.compaction.lag.ms`, and the last
 //! offset; below the point up to which a partition counts as cleaned nothing else.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use siltstone_configs::TopicConfig;
 use siltstone_log::{Aborted, CleanedRow, PartitionId, PartitionRow};
 use siltstone_records::{Batch, Header, RecordView, Records, Scratch};
+
+pub(super) use rows::{Look, Rows};
 
 use crate::sim::batches::header;
 use crate::sim::oracle::{KeyedLog, LogBatch, LogRecord, MAX_RECORDS_BYTES, Oracle, PartitionLog};
