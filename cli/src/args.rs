@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, compactor, consume, fsck, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, erase, fsck, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -38,6 +38,8 @@ pub enum Command {
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// Erase all records of keys for good, out of every object, with a receipt.
+    Erase(erase::EraseArgs),
     /// List, describe, move and delete groups of consumers.
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -175,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn erasing_is_asked_for_or_looked_at() {
+        for good in [
+            &["siltstone", "erase", "--topic", "t", "--key", "a", "--key", "b", "--key-hex", "00ff"][..],
+            &["siltstone", "erase", "-t", "t", "--keys-from", "-", "--wait", "--json", "-b", "h:1"],
+            &["siltstone", "erase", "list", "--json", "-b", "h:1"],
+            &["siltstone", "erase", "receipt", "0f1e2d3c-4b5a-4697-8877-665544332211"],
+            &["siltstone", "erase", "forget", "0f1e2d3c-4b5a-4697-8877-665544332211"],
+        ] {
+            assert!(Cli::try_parse_from(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         for bad in [
             &["siltstone"][..],
@@ -185,6 +200,10 @@ mod tests {
             &["siltstone", "consume", "t", "--from", "sometimes"],
             &["siltstone", "produce", "t", "--json", "--key", "k"],
             &["siltstone", "topic", "alter", "t"],
+            &["siltstone", "erase", "--key", "k"],
+            &["siltstone", "erase", "--topic", "t"],
+            &["siltstone", "erase", "--topic", "t", "--key-hex", "abc"],
+            &["siltstone", "erase", "receipt"],
             &["siltstone", "group", "reset-offsets", "g", "--all-topics"],
             &["siltstone", "group", "reset-offsets", "g", "--to", "end"],
             &[

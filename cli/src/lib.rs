@@ -45,6 +45,7 @@ fn execute(command: Command) -> Outcome {
         Command::Config(args) => command::config::run(&args),
         Command::Version => Ok(writeln!(std::io::stdout(), "siltstone {}", env!("CARGO_PKG_VERSION"))?),
         Command::Topic(args) => client(command::topic::run(args)),
+        Command::Erase(args) => client(command::erase::run(args)),
         Command::Group(args) => client(command::group::run(args)),
         Command::Produce(args) => client(command::produce::run(args)),
         Command::Consume(args) => client(command::consume::run(args)),

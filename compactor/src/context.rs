@@ -1,13 +1,14 @@
 //! What everything in a compactor stands on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_log::{RegistrationId, SegmentId};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_objects::Objects;
 use siltstone_store::Store;
 
+use crate::erase::Hiding;
 use crate::limit::Limiter;
 use crate::settings::CompactorSettings;
 
@@ -28,6 +29,7 @@ pub struct Context {
     /// Keeps it within its limits.
     pub limiter: Limiter,
     numbers: AtomicU64,
+    hiding: Mutex<Arc<Hiding>>,
 }
 
 impl std::fmt::Debug for Context {
@@ -48,7 +50,18 @@ impl Context {
     ) -> Self {
         let limiter = Limiter::new(settings.bandwidth, settings.requests);
         let numbers = AtomicU64::new(0);
-        Context { store, objects, ambient, registration, shards, settings, limiter, numbers }
+        let hiding = Mutex::default();
+        Context { store, objects, ambient, registration, shards, settings, limiter, numbers, hiding }
+    }
+
+    /// What is being erased, as of the last look. Whoever rewrites something goes by one and the same look from the first read to the announcement.
+    pub fn hiding(&self) -> Arc<Hiding> {
+        Arc::clone(&self.hiding.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A new look.
+    pub fn hide(&self, hiding: Hiding) {
+        *self.hiding.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(hiding);
     }
 
     /// A name for a segment that nobody has used.

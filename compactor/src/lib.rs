@@ -11,6 +11,7 @@
 
 pub mod compact;
 pub mod context;
+pub mod erase;
 pub mod explain;
 pub mod fsck;
 pub mod gather;
@@ -23,6 +24,7 @@ pub mod release;
 pub mod retain;
 pub mod scan;
 pub mod settings;
+mod source;
 pub mod splice;
 mod telemetry;
 pub mod view;

@@ -9,7 +9,8 @@
 //! Reclaim leaves a segment alone that is being published as long as its writer's registration lives. Since every publication reads the
 //! segment's row, none can land once the row has changed: neither behind the conclusion, nor behind the end of the segment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_log::{
@@ -19,12 +20,16 @@ use siltstone_log::{
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::checkpoint::uses;
 use siltstone_metadata::keys::{
-    cluster, extent_chunk, partition_row, parts, registration, segment_row, segment_use, shard_counted,
+    cluster, erasure, extent_chunk, partition_row, parts, registration, segment_row, segment_use,
+    shard_counted,
 };
 use siltstone_metadata::lease::Held;
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, StoreError};
+use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::erase::Hiding;
+use crate::merge::PATIENCE;
 use crate::merge::build::Run;
 use crate::splice::{Spliced, splice};
 
@@ -51,6 +56,9 @@ pub enum PublishError {
     /// The registration is over.
     #[error("the registration is over")]
     Ended,
+    /// Something is to be erased that the segment's writer did not know of.
+    #[error("an erasure was asked for meanwhile: what was written is dropped")]
+    Erasing,
 }
 
 /// A transaction that is being put together.
@@ -62,6 +70,9 @@ pub struct Draft {
     pub mutations: Vec<Mutation>,
     bytes: usize,
     uses: BTreeMap<SegmentId, u64>,
+    /// Segments that must go, for their receipts, and when this is, milliseconds since the Unix epoch.
+    hiding: Arc<Hiding>,
+    now: i64,
 }
 
 impl Draft {
@@ -69,6 +80,27 @@ impl Draft {
         for (segment, weight) in uses(extents.iter()) {
             let sum = self.uses.entry(segment).or_default();
             *sum = sum.wrapping_add(weight.wrapping_mul(sign));
+        }
+    }
+
+    /// Notes for receipts what takes the place of extents in segments that must go, and how many records a run leaves out.
+    fn receipt(&mut self, run: &Run, removed: &[Extent], added: &[Extent]) {
+        for (id, records) in &run.erased {
+            self.mutations.push(erasure::count(*id, run.partition.index, *records));
+        }
+        if self.hiding.dirty.is_empty() {
+            return;
+        }
+        let segments = |extents: &[Extent]| {
+            extents.iter().filter_map(|extent| Some(extent.segment()?.id)).collect::<BTreeSet<SegmentId>>()
+        };
+        let new = segments(added);
+        for old in segments(removed) {
+            let Some(dirty) = self.hiding.dirty.get(&old) else { continue };
+            for id in &dirty.erasures {
+                let notes = new.iter().map(|new| erasure::replaced(*id, old, *new, self.now));
+                self.mutations.extend(notes);
+            }
         }
     }
 
@@ -86,7 +118,8 @@ impl Draft {
 }
 
 impl Context {
-    /// Says that a segment is about to be published in these shards.
+    /// Says that a segment is about to be published in these shards. `hiding` is what its writer knew of erasures: if there is a newer one the segment may
+    /// hold what must not come back, and is dropped.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -94,8 +127,9 @@ impl Context {
         &self,
         place: &SegmentPlace,
         shards: impl IntoIterator<Item = ShardId>,
+        hiding: &Hiding,
     ) -> Result<(), PublishError> {
-        self.write_row(place, ShardSet::of(shards, self.shards), true).await
+        self.write_row(place, ShardSet::of(shards, self.shards), Some(hiding)).await
     }
 
     /// Says that all of a segment is published that ever will be.
@@ -107,17 +141,18 @@ impl Context {
         place: &SegmentPlace,
         shards: impl IntoIterator<Item = ShardId>,
     ) -> Result<(), PublishError> {
-        self.write_row(place, ShardSet::of(shards, self.shards), false).await
+        self.write_row(place, ShardSet::of(shards, self.shards), None).await
     }
 
+    /// `hiding`: it is about to be published.
     async fn write_row(
         &self,
         place: &SegmentPlace,
         shards: ShardSet,
-        writing: bool,
+        hiding: Option<&Hiding>,
     ) -> Result<(), PublishError> {
-        let row =
-            SegmentRow { inline: false, writing, merged: true, length: place.length, stamp: None, shards };
+        let (writing, length) = (hiding.is_some(), place.length);
+        let row = SegmentRow { inline: false, writing, merged: true, length, stamp: None, shards };
         let mut last = None;
         for attempt in 0..TRIES {
             pause(attempt).await;
@@ -126,18 +161,35 @@ impl Context {
             if snapshot.get(&own).await?.is_none() {
                 return Err(PublishError::Ended);
             }
-            let commit = Commit {
-                read_version: Some(snapshot.version()),
-                reads: vec![KeyRange::key(own), KeyRange::key(cluster::key())],
-                mutations: vec![segment_row::set(place.id, &row)],
-                ..Commit::default()
-            };
+            let mut reads = vec![KeyRange::key(own), KeyRange::key(cluster::key())];
+            if let Some(hiding) = hiding {
+                if snapshot.get(&erasure::last()).await? != hiding.last {
+                    self.drop_unannounced(place, last.is_some()).await;
+                    return Err(PublishError::Erasing);
+                }
+                reads.push(KeyRange::key(erasure::last()));
+            }
+            let mutations = vec![segment_row::set(place.id, &row)];
+            let commit =
+                Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
             match self.store.commit(commit).await {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.map_or(PublishError::Ended, PublishError::Commit))
+    }
+
+    /// Deletes a segment that may hold what is to be erased. One whose row may be there is left: the search finds it. If this fails, it goes with the
+    /// registration's orphans.
+    async fn drop_unannounced(&self, place: &SegmentPlace, tried: bool) {
+        if tried {
+            return;
+        }
+        let names = vec![place.id.object_name()];
+        if let Err(error) = self.objects.delete(names, Instant::now() + PATIENCE).await {
+            tracing::warn!(segment = %place.id, %error, "a segment that was not published could not be deleted");
+        }
     }
 
     /// Puts runs of one shard in the place of what they replace; those whose old extents are gone are left out. Returns how many are in place.
@@ -197,7 +249,8 @@ impl Context {
         if fenced && !held.holds(snapshot).await? || snapshot.get(&counted).await?.is_none() {
             return Err(PublishError::LeaseLost(shard));
         }
-        let mut draft = Draft { reads: held.reads(), ..Draft::default() };
+        let (hiding, now) = (self.hiding(), self.ambient.clock.now());
+        let mut draft = Draft { reads: held.reads(), hiding, now, ..Draft::default() };
         if !fenced {
             draft.reads.clear();
         }
@@ -253,6 +306,7 @@ pub async fn replace(draft: &mut Draft, snapshot: &dyn Snapshot, run: &Run) -> R
     if !bugs::on(Bug::UsesUncounted) {
         draft.count(&added, 1);
     }
+    draft.receipt(run, &removed, &added);
     draft.mutations.push(Mutation::ClearRange { range: range.clone() });
     for chunk in &chunks {
         draft.set(extent_chunk::key(shard, partition, chunk[0].base), encode_extents(chunk));

@@ -8,7 +8,7 @@ use siltstone_metadata::lease::Held;
 use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit};
 
 use crate::context::Context;
-use crate::merge::build::Run;
+use crate::merge::build::{Erased, Run};
 use crate::publish::PublishError;
 use crate::scan::{Chunks, ScanError};
 
@@ -55,7 +55,13 @@ impl Context {
             old.extend(&chunk[..before]);
             let last = before < chunk.len() || chunk.is_empty();
             if old.len() >= AT_ONCE || last && !old.is_empty() {
-                let run = Run { shard, partition, old: std::mem::take(&mut old), new: Vec::new() };
+                let run = Run {
+                    shard,
+                    partition,
+                    old: std::mem::take(&mut old),
+                    new: Vec::new(),
+                    erased: Erased::new(),
+                };
                 released += run.old.len();
                 self.publish(held, shard, None, &[run]).await?;
             }

@@ -101,7 +101,7 @@ async fn changed(
             Ok(row) => row,
             Err(error) => return Err(ScanError::Format { shard, partition, error }),
         };
-        let mut fresh = known.with_row(&row, seen);
+        let mut fresh = known.with_row(partition, &row, seen);
         extents(store, shard, partition, &mut fresh, rules).await?;
         view.partitions.insert(partition, fresh);
     }

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use siltstone_log::{Extent, PartitionId, PartitionRow, ShardId};
+use siltstone_log::{Extent, PartitionId, PartitionRow, Position, ShardId};
+use siltstone_metadata::shard::Hidden;
 
 use crate::settings::MergeRules;
 
@@ -58,6 +59,10 @@ pub struct PartitionView {
     pub last_stable: i64,
     /// Bytes ever appended.
     pub bytes: u64,
+    /// What the row is as of; `None`: no row was read yet.
+    pub horizon: Option<Position>,
+    /// What is being erased, as the row has it, if anything is.
+    pub hidden: Option<Hidden>,
     /// The oldest extent.
     pub first: Option<Extent>,
     /// Extents that end here or before are settled.
@@ -68,7 +73,7 @@ pub struct PartitionView {
 
 impl PartitionView {
     /// With what a row says; all else as it was.
-    pub fn with_row(self, row: &PartitionRow, seen: u64) -> Self {
+    pub fn with_row(self, partition: PartitionId, row: &PartitionRow, seen: u64) -> Self {
         let first_open = row.open.values().min().copied();
         PartitionView {
             seen,
@@ -76,6 +81,8 @@ impl PartitionView {
             next: row.next,
             last_stable: first_open.map_or(row.next, |first| first.max(row.log_start)),
             bytes: row.bytes,
+            horizon: Some(row.horizon),
+            hidden: Some(Hidden::of(partition, row, 0)).filter(|hidden| !hidden.is_empty()),
             ..self
         }
     }

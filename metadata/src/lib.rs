@@ -7,6 +7,7 @@ pub mod ambient;
 pub mod bugs;
 pub mod catalog;
 pub mod checkpoint;
+pub mod erase;
 pub mod follow;
 pub mod group;
 pub mod keys;

@@ -3,6 +3,7 @@
 mod catalog;
 mod checkpoints;
 mod chunks;
+mod erasures;
 mod follow;
 mod halts;
 mod keys_page;

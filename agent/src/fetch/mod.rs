@@ -12,6 +12,7 @@
 
 mod aborted;
 mod chunks;
+mod erased;
 mod error;
 mod locate;
 mod plan;

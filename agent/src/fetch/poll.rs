@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use siltstone_log::{Aborted, PartitionId};
 use siltstone_metadata::follow::Subscription;
-use siltstone_metadata::shard::PartitionState;
+use siltstone_metadata::shard::{Hidden, PartitionState};
 use tokio::time::Instant;
 
 use super::error::FetchError;
@@ -57,6 +57,8 @@ pub struct FetchResult {
     pub bounds: Bounds,
     /// Aborted transactions with records among these, if they were asked for; in the order of their ends.
     pub aborted: Vec<Aborted>,
+    /// What these were filtered by, because it is being erased; `None`: there are none.
+    pub hidden: Option<Hidden>,
 }
 
 impl FetchResult {
@@ -66,7 +68,7 @@ impl FetchResult {
             Ok(bounds) => (Ok(Vec::new()), bounds),
             Err(error) => (Err(error), Bounds::default()),
         };
-        FetchResult { partition, records, bytes: 0, bounds, aborted: Vec::new() }
+        FetchResult { partition, records, bytes: 0, bounds, aborted: Vec::new(), hidden: None }
     }
 }
 
@@ -77,7 +79,9 @@ impl Reader {
         let deadline = Instant::now() + spec.max_wait;
         let mut subscription: Option<Subscription> = None;
         loop {
-            let results = self.fetch_once(spec).await;
+            let mut results = self.fetch_once(spec).await;
+            // The last step before they are given out: reading may have taken long.
+            self.withhold(&mut results);
             let bytes: usize = results.iter().map(|result| result.bytes).sum();
             let failed = results.iter().any(|result| result.records.is_err());
             if bytes >= spec.min_bytes || failed || spec.partitions.is_empty() && spec.max_wait.is_zero() {
@@ -166,13 +170,13 @@ impl Reader {
     ) -> FetchResult {
         let partition = wanted.partition;
         let read = async {
-            let Read { pieces, bytes, bounds, end, in_rows } =
+            let Read { pieces, bytes, bounds, end, in_rows, hidden } =
                 self.finish_again(committed, wanted, plan?, left, at_least_one).await?;
             let aborted = match end {
                 Some(end) if committed => self.aborted(partition, wanted.offset, end, in_rows).await?,
                 _ => Vec::new(),
             };
-            Ok(FetchResult { partition, records: Ok(pieces), bytes, bounds, aborted })
+            Ok(FetchResult { partition, records: Ok(pieces), bytes, bounds, aborted, hidden })
         };
         match read.await {
             Ok(result) => result,

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use siltstone_log::{Encoding, Extent, ExtentPlace, PartitionId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
-use siltstone_metadata::shard::PartitionState;
+use siltstone_metadata::shard::{Hidden, PartitionState};
 use siltstone_objects::cache::{PageCache, Rope};
+use siltstone_records::Scratch;
 use siltstone_store::Store;
+use tokio::sync::Semaphore;
 
 use super::chunks::Chunks;
+use super::erased;
 use super::error::FetchError;
 use super::locate::{self, Located};
 use super::plan::{Begun, Plan, Room, by_itself, control_batch, decode, decompress, stored_range};
@@ -37,6 +40,8 @@ pub(super) struct Read {
     pub(super) end: Option<i64>,
     /// It was read where rows say, not the fold.
     pub(super) in_rows: bool,
+    /// What it was filtered by.
+    pub(super) hidden: Option<Hidden>,
 }
 
 /// The read path. A cheap clone.
@@ -46,6 +51,8 @@ pub struct Reader {
     pub(super) followers: Followers,
     pub(super) cache: PageCache,
     pub(super) chunks: Arc<Chunks>,
+    /// A permit for each batch that is being made anew.
+    pub(super) filtering: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -56,7 +63,8 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Store>, followers: Followers, cache: PageCache) -> Self {
-        Reader { store, followers, cache, chunks: Arc::default() }
+        let filtering = Arc::new(Semaphore::new(erased::AT_ONCE));
+        Reader { store, followers, cache, chunks: Arc::default(), filtering }
     }
 
     /// The followed shards.
@@ -177,7 +185,8 @@ impl Reader {
         at_least_one: bool,
     ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
-        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one };
+        let hidden = self.hidden(plan.partition, plan.offset).await?;
+        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden };
         let mut pieces = Pieces::default();
         let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
@@ -192,7 +201,9 @@ impl Reader {
                     return Err(error.into());
                 }
             };
-            let full = match take(&extent, &rope, &part, &mut pieces) {
+            let taken;
+            (taken, pieces) = self.take_shown(extent, rope, &part, pieces).await?;
+            let full = match taken {
                 Ok(full) => full,
                 Err(_) if before > 0 => break,
                 Err(reason) => {
@@ -216,7 +227,8 @@ impl Reader {
         self.read_ahead(plan.ahead.into_iter());
         pieces.flush();
         let gap = gap.filter(|_| pieces.bytes == 0);
-        Ok((Read { bytes: pieces.bytes, bounds, end: pieces.end, in_rows, pieces: pieces.pieces }, gap))
+        let (bytes, end, hidden) = (pieces.bytes, pieces.end, Some(part.hidden));
+        Ok((Read { bytes, bounds, end, in_rows, hidden, pieces: pieces.pieces }, gap))
     }
 
     fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
@@ -287,18 +299,22 @@ impl Reader {
 }
 
 /// Which batches are wanted.
-struct Part {
+#[derive(Clone)]
+pub(super) struct Part {
     /// From the one that holds this offset on.
     offset: i64,
     /// Before this one.
     end: i64,
     max_bytes: usize,
     at_least_one: bool,
+    /// Without these records.
+    pub(super) hidden: Hidden,
 }
 
 /// Takes the batches of an extent that are wanted. Whether there is no room for more.
-fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Pieces) -> Result<bool, String> {
+pub(super) fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Pieces) -> Result<bool, String> {
     let mut walk = Walk::new(extent, rope);
+    let mut scratch = Scratch::new();
     while let Some(found) = walk.next()? {
         if found.end() <= part.offset {
             continue;
@@ -312,7 +328,10 @@ fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Pieces) -> Resul
             return Ok(true);
         }
         walk.check(&found)?;
-        walk.take(&found, pieces);
+        match erased::shown(&walk, &found, &part.hidden, &mut scratch)? {
+            Some(left) => walk.take_instead(&found, &left, pieces),
+            None => walk.take(&found, pieces),
+        }
     }
     Ok(false)
 }

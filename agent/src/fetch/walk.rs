@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use siltstone_log::{Extent, ExtentPlace, SegmentPlace};
 use siltstone_objects::cache::Rope;
-use siltstone_records::{HEADER_LEN, Header, MAGIC, patched_prefix};
+use siltstone_records::{Batch, HEADER_LEN, Header, MAGIC, patched_prefix};
 
 /// Batches below this are copied together: a piece costs more than the copy.
 const COPY_BELOW: usize = 1024;
@@ -184,6 +184,14 @@ impl<'a> Walk<'a> {
         cursor.advance(self.rope.pieces(), found.length - PATCHED, |piece, range| {
             if small { pieces.copy(&piece[range]) } else { pieces.piece(piece.slice(range)) }
         });
+    }
+
+    /// Adds another batch in the place of one.
+    pub(super) fn take_instead(&self, found: &Found, batch: &Batch, pieces: &mut Pieces) {
+        pieces.copy(&patched_prefix(&batch.header_bytes(), found.base, LEADER_EPOCH));
+        pieces.end = Some(found.end());
+        let rest = batch.bytes().slice(PATCHED..);
+        if rest.len() < COPY_BELOW { pieces.copy(&rest) } else { pieces.piece(rest) }
     }
 
     /// The bytes of a batch in one piece.

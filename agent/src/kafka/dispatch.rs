@@ -8,12 +8,13 @@ use super::{
     add_offsets_to_txn, add_partitions_to_txn, alter_client_quotas, alter_configs,
     alter_partition_reassignments, api_versions, consumer_group_describe, consumer_group_heartbeat,
     create_acls, create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_producers, describe_topic_partitions, describe_transactions,
-    describe_user_scram_credentials, elect_leaders, end_txn, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
-    list_offsets, list_partition_reassignments, list_transactions, metadata, offset_commit, offset_delete,
-    offset_fetch, offset_for_leader_epoch, sync_group, txn_offset_commit, update_features, write_txn_markers,
+    describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_erasures,
+    describe_groups, describe_log_dirs, describe_producers, describe_topic_partitions, describe_transactions,
+    describe_user_scram_credentials, elect_leaders, end_txn, erase_keys, fetch, find_coordinator,
+    forget_erasure, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, list_partition_reassignments, list_transactions,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, sync_group,
+    txn_offset_commit, update_features, write_txn_markers,
 };
 
 /// What is served, in the order of keys. Everything else closes the connection, as in Kafka.
@@ -69,9 +70,14 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeTopicPartitions,
 ];
 
+/// Served too, and no client is told: our own command knows of them.
+pub(super) const OWN: &[ApiKey] = &[ApiKey::EraseKeys, ApiKey::DescribeErasures, ApiKey::ForgetErasure];
+
 /// Whether a request of this API and version is answered.
 pub(super) fn serves(api: ApiKey, version: i16) -> bool {
-    SERVED.contains(&api) && api.supports(version) && version <= *api.advertised().end()
+    (SERVED.contains(&api) || OWN.contains(&api))
+        && api.supports(version)
+        && version <= *api.advertised().end()
 }
 
 /// Requests of the control plane may not be larger: their answers can be many times their size. Some 100,000 topics' names fit.
@@ -162,6 +168,11 @@ async fn small(cx: &Context, version: i16, request: Request) -> Option<Response>
             Response::ListConfigResources(list_config_resources::handle(cx, version, r).await)
         }
         Request::UpdateFeatures(r) => Response::UpdateFeatures(update_features::handle(cx, version, r).await),
+        Request::EraseKeys(r) => Response::EraseKeys(erase_keys::handle(cx, version, r).await),
+        Request::DescribeErasures(r) => {
+            Response::DescribeErasures(describe_erasures::handle(cx, version, r).await)
+        }
+        Request::ForgetErasure(r) => Response::ForgetErasure(forget_erasure::handle(cx, version, r).await),
         request => return groups(cx, version, request).await,
     })
 }

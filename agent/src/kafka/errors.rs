@@ -4,6 +4,7 @@ use siltstone_configs::topic_name::TopicNameError;
 use siltstone_configs::{AlterError, ErrorClass};
 use siltstone_kafka::ErrorCode;
 use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
+use siltstone_metadata::erase::EraseError;
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::group::{classic, consumer};
 use siltstone_metadata::shard::Verdict;
@@ -88,6 +89,21 @@ pub(super) fn trim(error: &TrimError) -> ErrorCode {
     match error {
         TrimError::Unavailable(_) => ErrorCode::RequestTimedOut,
         TrimError::Refused(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// An erasure that was not asked for, or of which nothing is known.
+pub(super) fn erase(error: &EraseError) -> ErrorCode {
+    match error {
+        EraseError::NoTopic(_) => ErrorCode::UnknownTopicOrPartition,
+        EraseError::Keys(_) => ErrorCode::InvalidRequest,
+        EraseError::TooManyKeys(_) | EraseError::TooManyErasures | EraseError::UnderWay(_) => {
+            ErrorCode::PolicyViolation
+        }
+        EraseError::Level(_) => ErrorCode::UnsupportedVersion,
+        EraseError::Unknown(_) => ErrorCode::ResourceNotFound,
+        EraseError::Unavailable(_) => ErrorCode::RequestTimedOut,
+        EraseError::Corrupt(_) => ErrorCode::UnknownServerError,
     }
 }
 

@@ -192,6 +192,7 @@ mod tests {
             bytes: pages * length,
             bounds: Bounds::default(),
             aborted: Vec::new(),
+            hidden: None,
         }
     }
 

@@ -4,6 +4,7 @@ use siltstone_configs::AlterError;
 use siltstone_configs::topic_name::TopicNameError;
 use siltstone_kafka::ErrorCode;
 use siltstone_metadata::catalog::{CatalogError, CatalogReadError};
+use siltstone_metadata::erase::EraseError;
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::trim::TrimError;
 
@@ -57,6 +58,12 @@ impl From<CatalogReadError> for Refused {
 impl From<ShardError> for Refused {
     fn from(error: ShardError) -> Self {
         Refused::new(errors::shard(&error), error.to_string())
+    }
+}
+
+impl From<EraseError> for Refused {
+    fn from(error: EraseError) -> Self {
+        Refused::new(errors::erase(&error), error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod connections;
 mod consumer_groups;
 mod ending;
+mod erasing;
 mod fetching;
 mod group_writes;
 mod kit;

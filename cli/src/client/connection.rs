@@ -108,6 +108,10 @@ impl Connection {
     /// # Errors
     /// [`Error::Unsupported`].
     pub fn version(&self, api: ApiKey, latest: i16) -> Result<i16, Error> {
+        if api.is_own() {
+            // Servers don't tell of these.
+            return Ok(latest.min(*api.versions().end()));
+        }
         let unsupported = || Error::Unsupported { address: self.address.clone(), api };
         let (lowest, highest) = self.versions.get(&api.code()).copied().ok_or_else(unsupported)?;
         let version = highest.min(latest).min(*api.versions().end());

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod compactor;
 pub(crate) mod config;
 pub(crate) mod consume;
+pub(crate) mod erase;
 pub(crate) mod fsck;
 pub(crate) mod group;
 pub(crate) mod inspect;

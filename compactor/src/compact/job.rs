@@ -93,8 +93,9 @@ impl Context {
         let settings = self.compaction_settings(topic.row).await;
         let settings = settings.map_err(|error| RoundError::Read(error.into()))?;
         let Some(settings) = settings else { return Ok(Outcome::Changed(round::Report::default())) };
-        let source = PartitionBatches { cx: self, shard, partition };
-        let sink = PartitionPieces { cx: self, held, shard, partition, settings };
+        let hiding = self.hiding();
+        let source = PartitionBatches { cx: self, shard, partition, hidden: hiding.of(partition).cloned() };
+        let sink = PartitionPieces { cx: self, held, shard, partition, settings, hiding };
         let limits = Limits {
             map_bytes: self.settings.key_map_bytes,
             piece_bytes: self.settings.compact.piece_bytes,

@@ -214,7 +214,7 @@ impl World {
 
     /// Offsets of records, key and value, and of control batches.
     async fn left(&self) -> Vec<(i64, String)> {
-        let source = PartitionBatches { cx: &self.cx, shard: SHARD, partition: PARTITION };
+        let source = PartitionBatches { cx: &self.cx, shard: SHARD, partition: PARTITION, hidden: None };
         let (mut left, mut at) = (Vec::new(), 0);
         while at < 8 {
             let piece = source.read(at, 8, 1).await.unwrap();
@@ -303,9 +303,16 @@ async fn settings_that_change_meanwhile_stop_a_round() {
     let set = Mutation::Set { key: topic_name::key("t"), value: other.encode().into() };
     world.store.commit(Commit { mutations: vec![set], ..Commit::blind() }).await.unwrap();
     assert!(matches!(world.round(&plan).await, Ok(Outcome::Changed(_))), "before it begins");
-    let sink =
-        PartitionPieces { cx: &world.cx, held: world.held, shard: SHARD, partition: PARTITION, settings };
-    let source = PartitionBatches { cx: &world.cx, shard: SHARD, partition: PARTITION };
+    let hiding = world.cx.hiding();
+    let sink = PartitionPieces {
+        cx: &world.cx,
+        held: world.held,
+        shard: SHARD,
+        partition: PARTITION,
+        settings,
+        hiding,
+    };
+    let source = PartitionBatches { cx: &world.cx, shard: SHARD, partition: PARTITION, hidden: None };
     let limits =
         Limits { map_bytes: 999, piece_bytes: 99, max_decompressed: 9999, level: None, longest_read_ms: 5 };
     let outcome = round::run(&source, &sink, &plan, &limits, 100, 1, [1, 2]).await;

@@ -17,6 +17,7 @@ use super::clean::{AbortedIndex, CleanError, Cleaner, Rule, Verdict};
 use super::index::Indexer;
 use super::map::OffsetMap;
 use super::plan::RoundPlan;
+use crate::merge::build::Erased;
 
 /// After judging so many bytes of batches others get their turn.
 const YIELD_BYTES: usize = 256 << 10;
@@ -34,6 +35,8 @@ pub struct Piece {
     pub aborted: Vec<Aborted>,
     /// The first offset behind them; at least what was asked for, if no more batches lie below that.
     pub end: i64,
+    /// Records that are not among them any more, though the extents hold them: what is left must take their place.
+    pub erased: Erased,
 }
 
 /// Where a partition's batches are read from.
@@ -62,6 +65,8 @@ pub struct Rewrite {
     pub batches: Option<Vec<Batch>>,
     /// The extents that hold what was read.
     pub extents: Vec<Extent>,
+    /// Records that go because they are being erased.
+    pub erased: Erased,
     /// Entries for aborted transactions that are to go.
     pub over: Vec<Aborted>,
     /// The row as it was found: if it is another by now, nothing may be published. The default stands for none.
@@ -254,7 +259,7 @@ impl<'a> Round<'a> {
     async fn judge(&mut self, piece: Piece) -> Result<Option<Rewrite>, CleanError> {
         let aborted = AbortedIndex::new(&piece.aborted);
         let from = piece.batches.first().map_or(self.cursor, |first| first.base_offset.min(self.cursor));
-        let (mut left, mut changed) = (Vec::with_capacity(piece.batches.len()), false);
+        let (mut left, mut changed) = (Vec::with_capacity(piece.batches.len()), !piece.erased.is_empty());
         let mut bytes = 0;
         for batch in piece.batches {
             let verdict = self.cleaner.judge(&batch, &aborted)?;
@@ -274,7 +279,8 @@ impl<'a> Round<'a> {
         self.report.freed = self.report.freed.saturating_sub(bytes);
         self.cursor = piece.end;
         let batches = changed.then_some(left);
-        Ok(self.rewrite(from, batches, piece.extents, bytes))
+        let rewrite = self.rewrite(from, batches, piece.extents, bytes);
+        Ok(rewrite.map(|rewrite| Rewrite { erased: piece.erased, ..rewrite }))
     }
 
     fn rewrite(
@@ -295,7 +301,8 @@ impl<'a> Round<'a> {
         }
         let over = std::mem::take(&mut self.cleaner.over);
         let (was, becomes) = (self.row.clone(), self.row_at(done));
-        Some(Rewrite { from, to: self.cursor, batches, extents, over, was, becomes })
+        let (to, erased) = (self.cursor, Erased::new());
+        Some(Rewrite { from, to, batches, extents, erased, over, was, becomes })
     }
 
     fn row_at(&self, done: bool) -> CleanedRow {

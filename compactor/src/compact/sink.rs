@@ -3,6 +3,8 @@
 //! The transaction reads the shard's lease, what it replaces, the row of the round as it was found, and the settings that the round was planned with: if
 //! any of them is another by now, nothing is published.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use siltstone_log::{
     Aborted, CleanedRow, Extent, PartitionId, SegmentPlace, ShardId, decode_aborted, encode_aborted,
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use super::round::{Pieces, Published, Rewrite};
 use crate::context::Context;
+use crate::erase::Hiding;
 use crate::merge::PATIENCE;
 use crate::merge::build::{BuildRules, Built, Run, SegmentBuilder};
 use crate::publish::{Draft, PublishError, TRIES, pause, replace};
@@ -59,13 +62,15 @@ pub struct PartitionPieces<'a> {
     pub partition: PartitionId,
     /// Keys that must still hold what they held when the round was planned: the topic's row, and the cluster's configs.
     pub settings: Vec<(Bytes, Option<Bytes>)>,
+    /// What the round knows of erasures.
+    pub hiding: Arc<Hiding>,
 }
 
 impl Pieces for PartitionPieces<'_> {
     type Error = SinkError;
 
     async fn publish(&self, rewrite: Rewrite) -> Result<Published, SinkError> {
-        let Rewrite { batches, extents, over, was, becomes, .. } = rewrite;
+        let Rewrite { batches, extents, erased, over, was, becomes, .. } = rewrite;
         let mut change = Change { over, was, becomes };
         if bugs::on(Bug::CleanedAhead) {
             self.commit(None, None, &change).await?;
@@ -73,14 +78,16 @@ impl Pieces for PartitionPieces<'_> {
         }
         let Some(left) = batches else { return Ok(self.commit(None, None, &change).await?) };
         if left.is_empty() {
-            let run = Run { shard: self.shard, partition: self.partition, old: extents, new: Vec::new() };
+            let (shard, partition) = (self.shard, self.partition);
+            let run = Run { shard, partition, old: extents, new: Vec::new(), erased };
             return Ok(self.commit(None, Some(&run), &change).await?);
         }
         let (place, chunks, run) = self.built(extents, left).await?;
+        let run = Run { erased, ..run };
         self.cx.limiter.request(place.length).await;
         self.cx.objects.put(&place.id.object_name(), chunks, Instant::now() + PATIENCE).await?;
         telemetry::written(TOP_LEVEL, place.length);
-        self.cx.announce(&place, [self.shard]).await?;
+        self.cx.announce(&place, [self.shard], &self.hiding).await?;
         let done = self.commit(Some(&place), Some(&run), &change).await;
         // Behind this nothing of a try whose outcome is not known can land any more.
         self.cx.conclude(&place, [self.shard]).await?;

@@ -3,12 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use siltstone_log::{Extent, PartitionId, ShardId};
 use siltstone_metadata::rows::{self, RowsError};
-use siltstone_records::{Batch, FrameError, batches};
+use siltstone_metadata::shard::Hidden;
+use siltstone_records::{Batch, FrameError, Scratch, batches};
 use siltstone_store::StoreError;
 
 use super::round::{Batches, Piece};
 use crate::context::Context;
 use crate::gather::Unreadable;
+use crate::merge::build::{self, Erased};
 use crate::scan::{Chunks, ScanError};
 
 /// Why batches can't be read.
@@ -47,6 +49,8 @@ pub struct PartitionBatches<'a> {
     pub shard: ShardId,
     /// The partition.
     pub partition: PartitionId,
+    /// What is left out of its batches.
+    pub hidden: Option<Hidden>,
 }
 
 impl Batches for PartitionBatches<'_> {
@@ -64,17 +68,32 @@ impl Batches for PartitionBatches<'_> {
                 .await?;
         drop(snapshot);
         let mut gathered = self.cx.gather(extents.iter()).await;
-        let mut all = Vec::new();
+        let (mut all, mut erased) = (Vec::new(), Erased::new());
         for extent in &extents {
             let found = split(extent, gathered.bytes(extent)?);
+            let found = found.and_then(|batches| self.shown(batches, &mut erased));
             let damaged = |what| SourceError::Damaged { base: extent.base, end: extent.end(), what };
             all.extend(found.map_err(damaged)?);
         }
-        Ok(Piece { batches: all, extents, aborted, end })
+        Ok(Piece { batches: all, extents, aborted, end, erased })
     }
 }
 
 impl PartitionBatches<'_> {
+    /// What is left of batches whose headers hold their offsets.
+    fn shown(&self, batches: Vec<Batch>, erased: &mut Erased) -> Result<Vec<Batch>, String> {
+        let Some(hidden) = &self.hidden else { return Ok(batches) };
+        let mut scratch = Scratch::new();
+        let mut left = |batch: Batch| {
+            if !hidden.concerns(batch.base_offset) {
+                return Ok(batch);
+            }
+            let other = build::shown(&batch, batch.base_offset, hidden, Some(&mut *erased), &mut scratch)?;
+            Ok(other.unwrap_or(batch))
+        };
+        batches.into_iter().map(&mut left).collect()
+    }
+
     /// Neighbouring extents that hold offsets from `from` on, below `to`, and whether there are more of them.
     async fn extents(&self, from: i64, to: i64, bytes: usize) -> Result<(Vec<Extent>, bool), SourceError> {
         let mut chunks = Chunks::from(self.cx.store.as_ref(), self.shard, self.partition, from);

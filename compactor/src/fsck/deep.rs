@@ -4,15 +4,11 @@
 //! block by block, some at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
-use siltstone_log::{BlockPlace, Footer, SegmentId, ShardId, TRAILER_BYTES};
+use siltstone_log::{BlockPlace, SegmentId, ShardId};
 use siltstone_metadata::keys::inline_segment;
 use siltstone_objects::ReadError;
-use tokio::time::Instant;
 
 use super::FsckError;
 use super::finding::{Finding, Kind, Place};
@@ -21,6 +17,7 @@ use super::read::View;
 use super::segment_checks::{self, Claim};
 use super::shards::each_claim;
 use crate::context::Context;
+use crate::source::Source;
 
 /// Claims that are held at once: some 25 MB.
 const CLAIMS: u64 = 200_000;
@@ -28,30 +25,6 @@ const CLAIMS: u64 = 200_000;
 const AT_ONCE: usize = 4;
 /// Bytes of one request, unless one block has more.
 const RUN: u64 = 4 << 20;
-/// What is read of a segment's end at first.
-const TAIL: u64 = 64 << 10;
-/// How long one request is tried.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Where a segment's bytes are.
-struct Source<'a> {
-    cx: &'a Context,
-    id: SegmentId,
-    length: u64,
-    /// All of it, if it is inline.
-    whole: Option<Bytes>,
-}
-
-impl Source<'_> {
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
-        if let Some(whole) = &self.whole {
-            let part = (range.start as usize).min(whole.len())..(range.end as usize).min(whole.len());
-            return Ok(whole.slice(part));
-        }
-        self.cx.limiter.request(range.end - range.start).await;
-        self.cx.objects.get(&self.id.object_name(), range, Instant::now() + PATIENCE).await
-    }
-}
 
 impl Look<'_> {
     /// Reads all segments that are needed; with `only` just these.
@@ -120,7 +93,7 @@ async fn segment(
     let source = Source { cx, id, length: need.length, whole };
     claims.sort_by_key(|claim| claim.block.start);
     let mut found = Vec::new();
-    let checked = match footer(&source).await {
+    let checked = match source.footer().await {
         Ok(Ok(footer)) => {
             found.extend(segment_checks::footer(id, &footer, &claims));
             let blocks = footer.blocks.iter().map(|block| (block.place, Some(block.checksum)));
@@ -143,25 +116,6 @@ async fn segment(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// The footer, or what is wrong with it.
-async fn footer(source: &Source<'_>) -> Result<Result<Footer, String>, ReadError> {
-    let length = source.length;
-    let mut tail = source.read(length.saturating_sub(TAIL)..length).await?;
-    let Some(trailer) = tail.len().checked_sub(TRAILER_BYTES) else {
-        return Ok(Err(format!("a segment of {} bytes has no footer", tail.len())));
-    };
-    let bytes = match Footer::length(&tail[trailer..]) {
-        Ok(bytes) if bytes as u64 <= length => bytes,
-        Ok(bytes) => return Ok(Err(format!("its footer would have {bytes} bytes"))),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    if bytes > tail.len() {
-        tail = source.read(length - bytes as u64..length).await?;
-    }
-    let from = tail.len().saturating_sub(bytes);
-    Ok(Footer::decode(&tail[from..]).map_err(|error| error.to_string()))
 }
 
 /// Reads and checks these blocks, in the order of their places. Returns how many bytes were read.

@@ -79,6 +79,7 @@ impl<'a> Look<'a> {
             self.watcher.advance(1);
         }
         self.segments().await?;
+        self.erasures().await?;
         self.bucket().await?;
         self.locate().await
     }

@@ -15,6 +15,7 @@
 mod bucket;
 pub mod checks;
 mod deep;
+mod erasures;
 pub mod finding;
 mod look;
 mod read;

@@ -1,17 +1,22 @@
 //! Putting a merged segment together: the batches of each partition in blocks of a good size, with their offsets in their headers. Pure.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use siltstone_log::{
-    BlockPlace, Encoding, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId, SegmentPlace,
-    ShardId,
+    BlockPlace, Encoding, ErasureId, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId,
+    SegmentPlace, ShardId,
 };
 use siltstone_metadata::bugs::{self, Bug};
-use siltstone_records::{Compression, HEADER_LEN, Header, MAGIC, patched_prefix};
+use siltstone_metadata::shard::Hidden;
+use siltstone_records::{Batch, Compression, HEADER_LEN, Header, MAGIC, Scratch, patched_prefix, without};
 
 /// Bytes of a block that are compressed on trial.
 const SAMPLE_BYTES: usize = 32 << 10;
 /// Blocks smaller than this are left as they are.
 const LEAST_BYTES: usize = 4 << 10;
+/// Records of a batch may have so many bytes once decompressed: as many as agents take.
+const MAX_DECOMPRESSED: usize = 64 << 20;
 /// The leader epoch is 0, everywhere and always (design, section 6).
 const LEADER_EPOCH: i32 = 0;
 
@@ -37,7 +42,12 @@ pub struct Run {
     pub old: Vec<Extent>,
     /// What is to be there; nothing in the segment but what these say.
     pub new: Vec<Extent>,
+    /// Records that are left out for good.
+    pub erased: Erased,
 }
+
+/// How many records go for each erasure.
+pub type Erased = BTreeMap<ErasureId, u64>;
 
 /// A segment, ready to be stored.
 #[derive(Debug)]
@@ -74,6 +84,9 @@ pub struct SegmentBuilder {
     packer: Option<Packer>,
     /// New extents, by the run that they belong to; their segment's length is not known yet.
     extents: Vec<(usize, Extent)>,
+    /// What is left out of the run.
+    hidden: Option<Hidden>,
+    scratch: Scratch,
 }
 
 impl SegmentBuilder {
@@ -91,6 +104,8 @@ impl SegmentBuilder {
             spare: Vec::new(),
             packer: rules.compression.and_then(Packer::new),
             extents: Vec::new(),
+            hidden: None,
+            scratch: Scratch::new(),
         }
     }
 
@@ -102,7 +117,13 @@ impl SegmentBuilder {
     /// Begins a run. Offsets from its first old extent's first to its last one's end are covered by its new extents.
     pub fn begin_run(&mut self, shard: ShardId, partition: PartitionId) {
         self.end_run();
-        self.runs.push(Run { shard, partition, old: Vec::new(), new: Vec::new() });
+        self.runs.push(Run { shard, partition, old: Vec::new(), new: Vec::new(), erased: Erased::new() });
+        self.hidden = None;
+    }
+
+    /// Says what to leave out of the run's batches.
+    pub fn hide(&mut self, hidden: Option<&Hidden>) {
+        self.hidden = hidden.cloned();
     }
 
     /// Says what the run replaces, whatever batches are added: some of theirs may be left out, or be others. Only before the first one.
@@ -134,7 +155,11 @@ impl SegmentBuilder {
                 (base, at) = (end, batch_end);
                 continue;
             }
-            self.batch(offset, end, before, &header, bytes.slice(at..batch_end));
+            let batch = bytes.slice(at..batch_end);
+            match self.shown(offset, &batch)? {
+                Some(left) => self.batch(offset, end, before, &left.header_bytes(), left.bytes().clone()),
+                None => self.batch(offset, end, before, &header, batch),
+            }
             base = end;
             at = batch_end;
         }
@@ -142,6 +167,16 @@ impl SegmentBuilder {
             return Err(format!("records are missing: {base} to {}", extent.end()));
         }
         Ok(())
+    }
+
+    /// What is left of a batch that stands at `offset`, if some of it must go.
+    fn shown(&mut self, offset: i64, bytes: &Bytes) -> Result<Option<Batch>, String> {
+        let Some(hidden) = self.hidden.as_ref().filter(|hidden| hidden.concerns(offset)) else {
+            return Ok(None);
+        };
+        let batch = Batch::parse(bytes).map_err(|error| error.to_string())?;
+        let erased = self.runs.last_mut().map(|run| &mut run.erased);
+        shown(&batch, offset, hidden, erased, &mut self.scratch)
     }
 
     /// Adds a batch that stands at `offset` and takes offsets up to `end`.
@@ -240,6 +275,31 @@ impl SegmentBuilder {
         }
         Some(Built { place, chunks: self.chunks, runs: self.runs })
     }
+}
+
+/// What is left of a batch that stands at `offset`, if some of it is hidden; counts that.
+///
+/// # Errors
+/// The batch can't be read, or not be made anew.
+pub fn shown(
+    batch: &Batch,
+    offset: i64,
+    hidden: &Hidden,
+    erased: Option<&mut Erased>,
+    scratch: &mut Scratch,
+) -> Result<Option<Batch>, String> {
+    let gone = std::cell::RefCell::new(Erased::new());
+    let meant = |key: &[u8]| {
+        let mut gone = gone.borrow_mut();
+        let by = hidden.by(offset, key).map(|id| *gone.entry(id).or_default() += 1);
+        by.count() > 0
+    };
+    let left = without(batch, meant, MAX_DECOMPRESSED, scratch).map_err(|error| error.to_string())?;
+    let Some((bytes, _)) = left else { return Ok(None) };
+    if let Some(erased) = erased {
+        gone.into_inner().into_iter().for_each(|(id, records)| *erased.entry(id).or_default() += records);
+    }
+    Batch::parse(&bytes).map(Some).map_err(|error| error.to_string())
 }
 
 /// The header of the batch at `at`, and where the batch ends; its CRC matches.

@@ -6,6 +6,7 @@
 pub mod build;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{Extent, PartitionId, ShardId};
@@ -14,6 +15,7 @@ use siltstone_objects::{PutError, ReadError};
 use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::erase::Hiding;
 use crate::gather::Gathered;
 use crate::plan::merge::Input;
 use crate::publish::PublishError;
@@ -63,6 +65,7 @@ fn build(
     inputs: &[Input],
     gathered: &mut Gathered,
     without: &BTreeMap<PartitionId, String>,
+    hiding: &Hiding,
     mut builder: SegmentBuilder,
 ) -> Attempt {
     let mut last: Option<&Input> = None;
@@ -72,6 +75,7 @@ fn build(
         });
         if !follows {
             builder.begin_run(input.shard, input.partition);
+            builder.hide(hiding.of(input.partition));
         }
         let bytes = match gathered.bytes(&input.extent) {
             Ok(bytes) => bytes,
@@ -98,6 +102,7 @@ impl Context {
         level: u8,
     ) -> Result<Merged, MergeError> {
         let mut merged = Merged::default();
+        let hiding = self.hiding();
         let gathered = self.gather(inputs.iter().map(|input| &input.extent)).await;
         for input in inputs {
             match gathered.failed(&input.extent) {
@@ -109,7 +114,8 @@ impl Context {
                 Some(error) => return Err(error.clone().into()),
             }
         }
-        let Some(built) = self.build(inputs.to_vec(), gathered, level, &mut merged.damaged).await? else {
+        let built = self.build(inputs.to_vec(), gathered, level, &hiding, &mut merged.damaged).await?;
+        let Some(built) = built else {
             return Ok(merged);
         };
         let Built { place, chunks, runs } = built;
@@ -118,7 +124,7 @@ impl Context {
         telemetry::written(level, place.length);
         merged.bytes = place.length;
         let shards: BTreeSet<ShardId> = runs.iter().map(|run| run.shard).collect();
-        self.announce(&place, shards.iter().copied()).await?;
+        self.announce(&place, shards.iter().copied(), &hiding).await?;
         let mut failed = None;
         for some in runs.chunk_by(|a, b| a.shard == b.shard) {
             let shard = some[0].shard;
@@ -147,6 +153,7 @@ impl Context {
         inputs: Vec<Input>,
         gathered: Gathered,
         level: u8,
+        hiding: &Arc<Hiding>,
         damaged: &mut BTreeMap<PartitionId, String>,
     ) -> Result<Option<Built>, MergeError> {
         let settings = &self.settings;
@@ -154,12 +161,12 @@ impl Context {
             BuildRules { block_bytes: settings.merge.block_bytes, compression: settings.compression, level };
         let (id, at) = (self.next_segment(), self.ambient.clock.now());
         let bytes: u64 = inputs.iter().map(|input| input.extent.stored_bytes()).sum();
-        let known = damaged.clone();
+        let (known, hiding) = (damaged.clone(), Arc::clone(hiding));
         let work = move || {
             let (mut gathered, mut damaged) = (gathered, known);
             loop {
                 let builder = SegmentBuilder::new(id, at, rules);
-                match build(&inputs, &mut gathered, &damaged, builder) {
+                match build(&inputs, &mut gathered, &damaged, &hiding, builder) {
                     Attempt::Built(built) => return (built, damaged),
                     Attempt::Damaged(partition, why) => damaged.insert(partition, why),
                 };

@@ -217,6 +217,13 @@ fn several(views: &Views, wanted: Class, what: &'static str, rules: &MergeRules)
     Some(merge(views, wanted, TOP_LEVEL, &found, what, reason, rules))
 }
 
+/// Inputs cut into batches, each of which becomes a segment of a good size.
+pub fn in_batches(inputs: impl IntoIterator<Item = Input>, rules: &MergeRules) -> Vec<Vec<Input>> {
+    let mut batches = Vec::new();
+    cut(inputs, rules, &mut batches);
+    batches
+}
+
 /// Cuts inputs where a segment is full.
 fn cut(inputs: impl IntoIterator<Item = Input>, rules: &MergeRules, batches: &mut Vec<Vec<Input>>) {
     let begun = batches.len();

@@ -8,6 +8,8 @@
 //!
 //! Nobody *will* use a flushed segment once the floors of its shards have passed its entry: every extent of it is in chunks by then, or
 //! never will be. Nobody will use a merged one once it is concluded, or its writer's registration is over.
+//! While an erasure searches for objects ([`crate::erase`]) nothing becomes trash and no trash is deleted, so that its receipt names them all; but not for
+//! longer than an hour: where somebody asks for erasures all the time, receipts may lack what was garbage before it was looked at.
 //! No clock tells the age of trash: the worker remembers which version it saw when, on its monotonic clock.
 
 mod orphans;
@@ -15,6 +17,7 @@ pub(crate) mod sweep;
 mod trash;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use siltstone_log::RegistrationId;
 use siltstone_metadata::lease::Held;
@@ -23,6 +26,9 @@ use siltstone_store::{CommitError, StoreError, Version};
 use tokio::time::Instant;
 
 use crate::context::Context;
+
+/// The search of an erasure holds up reclaim at most so long.
+const HOLD: Duration = Duration::from_secs(3600);
 
 /// Why a step of reclaim did not come to its end. The next pass goes on.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +76,8 @@ pub struct Reclaimer {
     seen: VecDeque<(Instant, Version)>,
     /// Ended registrations that were looked through once, and when.
     ended: BTreeMap<RegistrationId, Instant>,
+    /// When it last looked for what to throw away.
+    thrown: Option<Instant>,
 }
 
 impl Reclaimer {
@@ -85,11 +93,15 @@ impl Reclaimer {
         }
         self.seen.push_back((Instant::now(), snapshot.version()));
         drop(snapshot);
-        let trashed = sweep::sweep(cx, held).await?;
-        let deleted = match self.old_enough(cx) {
-            Some(version) => trash::empty(cx, held, version).await?,
-            None => 0,
-        };
+        let (mut trashed, mut deleted) = (0, 0);
+        let waited = self.thrown.get_or_insert_with(Instant::now).elapsed();
+        if !cx.hiding().searches() || waited >= HOLD {
+            self.thrown = Some(Instant::now());
+            trashed = sweep::sweep(cx, held).await?;
+            if let Some(version) = self.old_enough(cx) {
+                deleted = trash::empty(cx, held, version).await?;
+            }
+        }
         let orphans = orphans::look(cx, held, &mut self.ended).await?;
         Ok(Reclaimed { trashed, deleted, orphans })
     }

@@ -74,6 +74,9 @@ impl Worker {
         config: &TopicConfig,
     ) -> bool {
         let Some(held) = self.leases.held().get(&shard).copied() else { return true };
+        if self.cx.hiding().waits(partition) {
+            return true;
+        }
         let view = self.views.get(&shard).and_then(|view| view.partitions.get(&partition));
         let Some(view) = view.filter(|view| self.worth_a_look(partition, view.seen, config)) else {
             return true;

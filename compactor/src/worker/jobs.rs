@@ -34,6 +34,7 @@ impl Worker {
     /// Reads what is new.
     pub(super) async fn scan(&mut self) {
         let rules = self.cx.settings.merge;
+        let hiding = self.look_at_erasures().await;
         let shards: Vec<ShardId> = self.leases.held().keys().copied().collect();
         for shard in shards {
             let view = self.views.entry(shard).or_default();
@@ -42,6 +43,10 @@ impl Worker {
                 self.views.remove(&shard);
                 told("scan", shard, &error);
             }
+        }
+        if let Some(mut hiding) = hiding {
+            hiding.take_in(&self.views);
+            self.cx.hide(hiding);
         }
     }
 
@@ -129,9 +134,10 @@ impl Worker {
 
     /// The merge that is due, without partitions that are damaged.
     fn plan_merge(&mut self) -> Option<Merge> {
+        let hiding = self.cx.hiding();
         for view in self.views.values_mut() {
             for (partition, view) in &mut view.partitions {
-                if self.damaged.contains_key(partition) {
+                if self.damaged.contains_key(partition) || hiding.waits(*partition) {
                     view.candidates.clear();
                 }
             }
@@ -145,7 +151,7 @@ impl Worker {
     }
 
     /// Merges one batch. Whether to go on.
-    async fn merge_batch(&mut self, batch: &[merge::Input], level: u8) -> bool {
+    pub(super) async fn merge_batch(&mut self, batch: &[merge::Input], level: u8) -> bool {
         let result = self.cx.merge(self.leases.held(), batch, level).await;
         for input in batch {
             self.published(input.shard, input.partition);
@@ -158,6 +164,10 @@ impl Worker {
                     self.damaged.insert(partition, Instant::now() + DAMAGED);
                 }
                 self.leases.beat().await.is_ok()
+            }
+            Err(MergeError::Publish(PublishError::Erasing)) => {
+                telemetry::job("merge", "changed");
+                false
             }
             Err(error) => {
                 telemetry::job("merge", "failed");

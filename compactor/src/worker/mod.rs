@@ -3,6 +3,7 @@
 //! Any number of them may run. Each holds its share of the shards, by leases that it gives up when there are more workers than before.
 
 mod compact;
+mod erase;
 mod jobs;
 mod leases;
 mod progress;
@@ -245,8 +246,10 @@ impl Worker {
         self.release().await;
         self.retain(&catalog).await;
         self.merge().await;
+        self.move_out().await;
         self.compact(&catalog).await;
         self.leases.beat().await?;
+        self.erase().await;
         self.reclaim().await;
         Ok(())
     }

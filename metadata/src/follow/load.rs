@@ -148,12 +148,22 @@ fn fold_all(
             }
             _ => {}
         }
-        if matches!(entry, Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_)) {
+        if changes_rows(entry) {
             folded.dirty.extend(touched.iter().map(|partition| (*partition, *position)));
         }
         folded.touched.extend(touched);
     }
     Ok(())
+}
+
+/// Whether the rows of partitions that an entry touches are behind with it.
+fn changes_rows(entry: &Entry) -> bool {
+    match entry {
+        Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_) => true,
+        Entry::Erase { .. } | Entry::Erased { .. } => true,
+        Entry::Created { .. } | Entry::Deleted { .. } => false,
+        Entry::Expire { .. } | Entry::Ended { .. } | Entry::Feature { .. } => false,
+    }
 }
 
 fn check_level(state: &ShardState) -> Result<(), FollowError> {

@@ -12,6 +12,7 @@ pub mod cleaned;
 pub mod cluster;
 pub mod condemned_topic;
 pub mod ended_registration;
+pub mod erasure;
 pub mod extent_chunk;
 pub mod group_head;
 pub mod group_member;
@@ -63,6 +64,8 @@ mod family {
     pub(super) const CONDEMNED_TOPIC: u8 = 0x35;
     pub(super) const SHARD_COUNTED: u8 = 0x36;
     pub(super) const ENDED_REGISTRATION: u8 = 0x37;
+    pub(super) const ERASURE: u8 = 0x38;
+    pub(super) const ERASURE_DETAIL: u8 = 0x39;
     pub(super) const TOPIC_NAME: u8 = 0x40;
     pub(super) const TOPIC_ID: u8 = 0x41;
     pub(super) const BROKER_CONFIGS: u8 = 0x42;

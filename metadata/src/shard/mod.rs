@@ -6,15 +6,17 @@
 //! Partitions are folded only where they are loaded; entries for others pass by, and whoever loads one later folds the log again from the
 //! partition's row (`replay`). So the state of a loaded partition never depends on when it was loaded (S7).
 
+mod hidden;
 mod partition;
 mod producer;
 mod state;
 mod transaction;
 
+pub use hidden::Hidden;
 pub use partition::{FoldAborted, FoldExtent, Lookup, PartitionState};
 pub use producer::Verdict;
 pub use state::{
-    Applied, BlockOutcome, Effect, LEVEL_COMPACTION, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState,
+    Applied, BlockOutcome, Effect, LEVEL_COMPACTION, LEVEL_ERASE, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState,
 };
 pub use transaction::MARKER_BYTES;
 

@@ -1,9 +1,11 @@
 //! One partition's part of the fold.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use siltstone_log::{
-    Aborted, BatchMeta, Block, Expired, Extent, ExtentPlace, PartitionRow, Position, SegmentPlace, mix64,
+    Aborted, BatchMeta, Block, ErasedRow, ErasureId, Expired, Extent, ExtentPlace, KeyDigest, PartitionRow,
+    Position, SegmentPlace, mix64,
 };
 
 use super::producer::{self, Verdict};
@@ -247,6 +249,19 @@ impl PartitionState {
         while self.aborted.front().is_some_and(|held| held.aborted.last < self.row.log_start) {
             self.aborted.pop_front();
         }
+    }
+
+    /// Records of these keys that are there now are to go. A partition without any has nothing to remember.
+    pub(super) fn erase(&mut self, erasure: ErasureId, keys: &Arc<BTreeSet<KeyDigest>>) {
+        if self.row.next > 0 {
+            let erased = ErasedRow { upto: self.row.next, keys: keys.clone() };
+            self.row.erasures.insert(erasure, erased);
+        }
+    }
+
+    /// They are gone.
+    pub(super) fn erased(&mut self, erasure: ErasureId) {
+        self.row.erasures.remove(&erasure);
     }
 
     pub(super) fn expire(&mut self, before: i64, ids_below: i64) {

@@ -1,6 +1,7 @@
 //! A shard's state and the one door to it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use siltstone_log::{
     Append, Entry, Expired, PartitionId, Position, RegistrationId, ShardHead, ShardId, TopicId, TxnEnd,
@@ -14,13 +15,15 @@ use crate::bugs::{self, Bug};
 /// The lowest feature level that this program can fold.
 pub const MIN_LEVEL: u32 = 1;
 /// The highest. 1: the first. 2: producers are forgotten by `Expire` entries. 3: transactions. 4: what uses a segment is counted, so that the
-/// compactor may work.
-pub const MAX_LEVEL: u32 = 4;
+/// compactor may work. 5: records of keys are erased.
+pub const MAX_LEVEL: u32 = 5;
 const LEVEL_EXPIRE: u32 = 2;
 /// The level from which on there are transactions.
 pub const LEVEL_TRANSACTIONS: u32 = 3;
 /// The level from which on checkpoints count what uses a segment, and the compactor may replace extents.
 pub const LEVEL_COMPACTION: u32 = 4;
+/// The level from which on records of keys can be erased.
+pub const LEVEL_ERASE: u32 = 5;
 
 /// What became of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +154,13 @@ impl ShardState {
             Entry::Expire { before, ids_below } => self.expire(position, *before, *ids_below),
             Entry::Ended { registration } => self.ended(*registration),
             Entry::TxnEnd(end) => self.txn_end(position, end),
+            Entry::Erase { erasure, topic, keys } => {
+                let keys = Arc::new(keys.clone());
+                self.each_of(position, *topic, |state| state.erase(*erasure, &keys))
+            }
+            Entry::Erased { erasure, topic } => {
+                self.each_of(position, *topic, |state| state.erased(*erasure))
+            }
             Entry::Feature { level } => {
                 self.head.level = self.head.level.max(*level);
                 Applied::other(Vec::new())
@@ -212,6 +222,27 @@ impl ShardState {
                 && state.enter(position)
             {
                 state.end(position, end.marker, end.at);
+            }
+        }
+        Applied::other(touched)
+    }
+
+    /// Changes what the topic's partitions know of erasures.
+    fn each_of(
+        &mut self,
+        position: Position,
+        topic: TopicId,
+        change: impl Fn(&mut PartitionState),
+    ) -> Applied {
+        if self.head.level < LEVEL_ERASE {
+            return Applied { effect: Effect::Void, touched: Vec::new() };
+        }
+        let touched = self.partitions_of(topic);
+        for partition in &touched {
+            if let Some(state) = self.partitions.get_mut(partition)
+                && state.enter(position)
+            {
+                change(state);
             }
         }
         Applied::other(touched)

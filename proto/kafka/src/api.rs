@@ -21,6 +21,9 @@ pub(crate) struct Info {
     pub(crate) flexible: i16,
 }
 
+/// Kafka's keys are far below; ours begin here.
+const FIRST_OWN: i16 = 30_000;
+
 impl ApiKey {
     /// The key on the wire.
     pub const fn code(self) -> i16 {
@@ -36,6 +39,11 @@ impl ApiKey {
     pub const fn versions(self) -> RangeInclusive<i16> {
         let info = self.info();
         info.lo..=info.hi
+    }
+
+    /// Whether the API is our own: no client but ours knows of it, and none is told.
+    pub const fn is_own(self) -> bool {
+        self.code() >= FIRST_OWN
     }
 
     /// Whether requests of `version` can be decoded.

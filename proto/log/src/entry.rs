@@ -16,14 +16,19 @@
 //! feature 7 := level varint
 //! txn end 8 := producer id varint | epoch varint | result u8 (0 abort, 1 commit) | at zigzag | topics: count varint, topic…
 //! topic     := topic 16 | partitions: count varint, partition varint…
+//! erase 9   := erasure 16 | topic 16 | keys: count varint, digest 16…
+//! erased 10 := erasure 16 | topic 16
 //! ```
 //!
 //! `placement` is 0 for an object, 1 for an inline segment; `encoding` 0 for bytes as they are, 1 for zstd over the block.
-//! `flags`: 1 producer fields follow, 2 transactional, 4 void. Kind 8 and flag 4 come with feature level 3. All times are milliseconds of the writer's clock since the Unix epoch.
+//! `flags`: 1 producer fields follow, 2 transactional, 4 void. Kind 8 and flag 4 come with feature level 3, kinds 9 and 10 with level 5. All times are milliseconds of the writer's clock since the Unix epoch.
+
+use std::collections::BTreeSet;
 
 use crate::codec::{FormatError, Reader, Write};
+use crate::erasure::{read_digests, read_erasure, write_digests};
 use crate::marker::TxnEnd;
-use crate::{PartitionId, RegistrationId, SegmentId, TopicId};
+use crate::{ErasureId, KeyDigest, PartitionId, RegistrationId, SegmentId, TopicId};
 
 /// The version that is written.
 const VERSION: u8 = 1;
@@ -81,6 +86,22 @@ pub enum Entry {
     },
     /// A transaction ends in this shard: each partition gets a control record.
     TxnEnd(TxnEnd),
+    /// Records of these keys that the topic's partitions hold at this place in the order are to go. Later ones are new ones, and stay.
+    Erase {
+        /// Which erasure.
+        erasure: ErasureId,
+        /// The topic.
+        topic: TopicId,
+        /// The keys.
+        keys: BTreeSet<KeyDigest>,
+    },
+    /// All records of an erasure are gone: there is nothing left to hide.
+    Erased {
+        /// Which erasure.
+        erasure: ErasureId,
+        /// The topic.
+        topic: TopicId,
+    },
 }
 
 /// What a flush puts into one shard.
@@ -217,6 +238,17 @@ impl Entry {
                 out.varint(u64::from(*level));
             }
             Entry::TxnEnd(end) => end.write(&mut out),
+            Entry::Erase { erasure, topic, keys } => {
+                out.u8(9);
+                out.bytes(&erasure.0.to_be_bytes());
+                out.bytes(&topic.0.to_be_bytes());
+                write_digests(&mut out, keys);
+            }
+            Entry::Erased { erasure, topic } => {
+                out.u8(10);
+                out.bytes(&erasure.0.to_be_bytes());
+                out.bytes(&topic.0.to_be_bytes());
+            }
         }
         out
     }
@@ -248,6 +280,12 @@ impl Entry {
             6 => Entry::Ended { registration: reader.registration()? },
             7 => Entry::Feature { level: reader.varint_u32("feature level")? },
             8 => Entry::TxnEnd(TxnEnd::read(&mut reader)?),
+            9 => Entry::Erase {
+                erasure: read_erasure(&mut reader)?,
+                topic: reader.topic()?,
+                keys: read_digests(&mut reader)?,
+            },
+            10 => Entry::Erased { erasure: read_erasure(&mut reader)?, topic: reader.topic()? },
             kind => {
                 return Err(FormatError::UnknownVersion {
                     what: "shard-log entry kind",

@@ -6,9 +6,10 @@
 use std::fmt::Debug;
 
 use crate::{
-    CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, Footer, FormatError,
-    PartitionRow, RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES, TopicRow, TxnRow, decode_aborted,
-    decode_configs, decode_extents, encode_aborted, encode_configs, encode_extents,
+    CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, ErasedObject,
+    ErasureRow, Footer, FormatError, PartitionRow, RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES,
+    TopicRow, TxnRow, decode_aborted, decode_configs, decode_extents, encode_aborted, encode_configs,
+    encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(
@@ -51,6 +52,8 @@ pub fn fuzz_rows(data: &[u8]) {
     stable(data, CleanedRow::decode, CleanedRow::encode);
     stable(data, ShardHead::decode, ShardHead::encode);
     stable(data, SegmentRow::decode, SegmentRow::encode);
+    stable(data, ErasureRow::decode, ErasureRow::encode);
+    stable(data, ErasedObject::decode, ErasedObject::encode);
 }
 
 /// Rows of the catalog and entries of its log.

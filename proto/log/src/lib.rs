@@ -8,6 +8,7 @@ mod catalog;
 mod cleaned;
 mod codec;
 mod entry;
+mod erasure;
 mod extent;
 #[cfg(feature = "testing")]
 mod fuzz;
@@ -27,6 +28,7 @@ pub use catalog::{
 pub use cleaned::{CleanedRow, CleaningRow, MAX_OPEN_PRODUCERS, OpenProducers};
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
+pub use erasure::{ErasedObject, ErasureId, ErasureRow, ErasureScan, KeyDigest, MAX_ERASED_KEYS};
 pub use extent::{Extent, ExtentPlace, decode_extents, encode_extents};
 #[cfg(feature = "testing")]
 pub use fuzz::{fuzz_catalog, fuzz_entry, fuzz_footer, fuzz_groups, fuzz_rows, fuzz_transactions};
@@ -38,7 +40,7 @@ pub use ids::{
     MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,
 };
 pub use marker::{EndMarker, TxnEnd};
-pub use row::{AbortedRow, ChunkRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
+pub use row::{AbortedRow, ChunkRow, ErasedRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};
 pub use segment_row::{SegmentRow, ShardSet};
 pub use txn::{TxnRow, TxnState};

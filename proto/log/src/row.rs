@@ -1,28 +1,33 @@
 //! Rows: the folded state of one partition (design, sections 2 and 3).
 //!
 //! ```text
-//! partition row := version u8 (1 or 2) | horizon 12 | log start varint | next varint | bytes varint | digest u64 | forgotten below varint
+//! partition row := version u8 (1, 2 or 3) | horizon 12 | log start varint | next varint | bytes varint | digest u64 | forgotten below varint
 //!                  | last chunk u8 (0 none, 1: base varint, extents varint)
 //!                  | producers: count varint, producer…
 //! producer      := id varint | epoch varint | last use zigzag | batches: count u8 (at most 5), sequence…
 //! sequence      := first varint | records varint | base offset varint
 //!                  | from version 2 on: open: count varint, (producer id varint, first offset varint)…
 //!                    | aborted u8 (0 none, 1: chunk base varint, entries varint, last offset varint)
+//!                  | from version 3 on: erasures: count varint, (erasure 16, upto varint, keys: count varint, digest 16…)…
 //! ```
 //!
-//! Version 1 is written as long as there is nothing that only version 2 holds, so that programs of lower feature levels read on.
+//! The lowest version is written that holds all that there is, so that programs of lower feature levels read on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::Position;
 use crate::codec::{FormatError, Reader, Write};
 use crate::entry::read_i64;
+use crate::erasure::{read_digests, read_erasure, write_digests};
+use crate::{ErasureId, KeyDigest, Position};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const BEFORE_ERASURES: u8 = 2;
 const BEFORE_TRANSACTIONS: u8 = 1;
 /// Batches of a producer that are remembered, as Kafka does: a client has at most so many requests in flight.
 pub const SEQUENCE_WINDOW: usize = 5;
 const LEAST_PRODUCER: usize = 4;
+const LEAST_ERASURE: usize = 18;
 
 /// One of a producer's last batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,17 @@ pub struct PartitionRow {
     pub open: BTreeMap<i64, i64>,
     /// Aborted transactions that are in chunks, if any are.
     pub aborted: Option<AbortedRow>,
+    /// Erasures in force: what they are about is hidden from readers, and left out wherever data are rewritten.
+    pub erasures: BTreeMap<ErasureId, ErasedRow>,
+}
+
+/// An erasure's part in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedRow {
+    /// Records before this offset are meant.
+    pub upto: i64,
+    /// Those of these keys.
+    pub keys: Arc<BTreeSet<KeyDigest>>,
 }
 
 /// The chunks of a partition's aborted transactions.
@@ -102,6 +118,7 @@ impl Default for PartitionRow {
             producers: BTreeMap::new(),
             open: BTreeMap::new(),
             aborted: None,
+            erasures: BTreeMap::new(),
         }
     }
 }
@@ -110,7 +127,12 @@ impl PartitionRow {
     /// The row's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let plain = self.open.is_empty() && self.aborted.is_none();
-        let mut out = vec![if plain { BEFORE_TRANSACTIONS } else { VERSION }];
+        let version = match (plain, self.erasures.is_empty()) {
+            (true, true) => BEFORE_TRANSACTIONS,
+            (false, true) => BEFORE_ERASURES,
+            (_, false) => VERSION,
+        };
+        let mut out = vec![version];
         out.bytes(&self.horizon.0);
         out.varint(self.log_start as u64);
         out.varint(self.next as u64);
@@ -130,10 +152,22 @@ impl PartitionRow {
             out.varint(*id as u64);
             producer.write(&mut out);
         }
-        if !plain {
+        if version > BEFORE_TRANSACTIONS {
             self.write_transactions(&mut out);
         }
+        if version > BEFORE_ERASURES {
+            self.write_erasures(&mut out);
+        }
         out
+    }
+
+    fn write_erasures(&self, out: &mut Vec<u8>) {
+        out.varint(self.erasures.len() as u64);
+        for (id, erased) in &self.erasures {
+            out.bytes(&id.0.to_be_bytes());
+            out.varint(erased.upto as u64);
+            write_digests(out, &erased.keys);
+        }
     }
 
     fn write_transactions(&self, out: &mut Vec<u8>) {
@@ -186,6 +220,7 @@ impl PartitionRow {
             BEFORE_TRANSACTIONS => Default::default(),
             _ => read_transactions(&mut reader)?,
         };
+        let erasures = if version > BEFORE_ERASURES { read_erasures(&mut reader)? } else { BTreeMap::new() };
         reader.end("partition row")?;
         Ok(PartitionRow {
             horizon: Position(horizon),
@@ -198,6 +233,7 @@ impl PartitionRow {
             producers,
             open,
             aborted,
+            erasures,
         })
     }
 }
@@ -219,6 +255,16 @@ fn read_transactions(reader: &mut Reader<'_>) -> Result<Transactions, FormatErro
         _ => return Err(reader.invalid("aborted")),
     };
     Ok((open, aborted))
+}
+
+fn read_erasures(reader: &mut Reader<'_>) -> Result<BTreeMap<ErasureId, ErasedRow>, FormatError> {
+    let mut erasures = BTreeMap::new();
+    for _ in 0..reader.count(LEAST_ERASURE, "erasures")? {
+        let id = read_erasure(reader)?;
+        let upto = read_i64(reader, "end of the erasure")?;
+        erasures.insert(id, ErasedRow { upto, keys: Arc::new(read_digests(reader)?) });
+    }
+    Ok(erasures)
 }
 
 impl ProducerRow {

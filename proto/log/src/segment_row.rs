@@ -33,6 +33,16 @@ impl ShardSet {
         ShardSet(bits)
     }
 
+    /// A bit for each shard, the lowest first, in whole bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What [`ShardSet::bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        ShardSet(bytes.to_vec())
+    }
+
     /// Whether a shard is among them.
     pub fn contains(&self, shard: ShardId) -> bool {
         self.0.get(usize::from(shard.0 / 8)).is_some_and(|byte| byte & (1 << (shard.0 % 8)) != 0)

@@ -27,6 +27,7 @@ fn docs_hold_the_modules_tables() {
         ("rows", "aborted"),
         ("rows", "cleaned"),
         ("rows", "head"),
+        ("rows", "erasure"),
         ("catalog", "catalog"),
         ("groups", "group/consumer"),
         ("transactions", "txn"),

@@ -97,6 +97,7 @@ fn partition_row() -> PartitionRow {
         ]),
         open: BTreeMap::new(),
         aborted: None,
+        erasures: BTreeMap::new(),
     }
 }
 
@@ -128,6 +129,57 @@ fn extents_with_markers() -> Vec<Extent> {
     let place = ExtentPlace::Marker(marker(false));
     let [first, ..] = extents()[..] else { unreachable!() };
     vec![first, Extent { base: 46, records: 1, bytes_before: 14_345, place, length: 78, max_timestamp: AT }]
+}
+
+const ERASURE: ErasureId = ErasureId(0x0f1e_2d3c_4b5a_4697_8877_6655_4433_2211);
+
+fn erased_keys() -> std::collections::BTreeSet<KeyDigest> {
+    [&b"alice"[..], b"bob", b""].into_iter().map(|key| KeyDigest::of(TOPIC, key)).collect()
+}
+
+fn entries_of_erasures() -> Vec<(&'static str, Entry)> {
+    vec![
+        ("v3/entry-erase", Entry::Erase { erasure: ERASURE, topic: TOPIC, keys: erased_keys() }),
+        ("v3/entry-erased", Entry::Erased { erasure: ERASURE, topic: TOPIC }),
+    ]
+}
+
+fn partition_row_with_erasures() -> PartitionRow {
+    let erased = ErasedRow { upto: 44, keys: erased_keys().into() };
+    PartitionRow { erasures: BTreeMap::from([(ERASURE, erased)]), ..partition_row_with_transactions() }
+}
+
+fn erasure_rows() -> Vec<(&'static str, ErasureRow)> {
+    let asked = ErasureRow {
+        stamp: Some([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        topic: TOPIC,
+        name: "orders.v1".to_owned(),
+        partitions: 1000,
+        requested: AT,
+        named: 3,
+        keys: erased_keys(),
+        invisible: None,
+        scan: ErasureScan::Under { trash: false, last: segment(false).id },
+        scanned: None,
+        completed: None,
+        topic_deleted: false,
+    };
+    let over = ErasureRow {
+        keys: Default::default(),
+        invisible: Some(AT + 5_000),
+        scan: ErasureScan::Done,
+        scanned: Some(AT + 60_000),
+        completed: Some(AT + 900_000),
+        topic_deleted: true,
+        ..asked.clone()
+    };
+    vec![("erasure", asked), ("erasure-completed", over)]
+}
+
+fn erased_object() -> ErasedObject {
+    let shards = ShardSet::of([ShardId(0), ShardId(9)], 16);
+    let length = 70_000;
+    ErasedObject { inline: false, length, records: 300, found: AT, deleted: Some(AT + 1), shards }
 }
 
 fn aborted() -> Vec<Aborted> {
@@ -360,6 +412,10 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("v2/registration-row", compactor_row().encode()));
     all.extend(cleaned_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all.push(("v3/extent-chunk", encode_extents(&merged_extents())));
+    all.extend(entries_of_erasures().into_iter().map(|(name, entry)| (name, entry.encode())));
+    all.push(("v3/partition-row", partition_row_with_erasures().encode()));
+    all.extend(erasure_rows().into_iter().map(|(name, row)| (name, row.encode())));
+    all.push(("erased-object", erased_object().encode()));
     all.extend(segment_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all
 }
@@ -391,7 +447,7 @@ fn the_fixtures_are_what_todays_encoder_writes() {
 
 #[test]
 fn the_fixtures_open_for_ever() {
-    for (name, entry) in entries().into_iter().chain(entries_of_transactions()) {
+    for (name, entry) in entries().into_iter().chain(entries_of_transactions()).chain(entries_of_erasures()) {
         assert_eq!(Entry::decode(&read(name)), Ok(entry), "{name}");
     }
     for (name, entry) in catalog_entries() {
@@ -415,6 +471,11 @@ fn the_fixtures_open_for_ever() {
     for (name, row) in segment_rows() {
         assert_eq!(SegmentRow::decode(&read(name)), Ok(row), "{name}");
     }
+    assert_eq!(PartitionRow::decode(&read("v3/partition-row")), Ok(partition_row_with_erasures()));
+    for (name, row) in erasure_rows() {
+        assert_eq!(ErasureRow::decode(&read(name)), Ok(row), "{name}");
+    }
+    assert_eq!(ErasedObject::decode(&read("erased-object")), Ok(erased_object()));
     assert_eq!(ShardHead::decode(&read("shard-head")), Ok(head()));
     assert_eq!(TxnRow::decode(&read("transaction")), Ok(txn_row()));
     assert_eq!(TxnRow::decode(&read("transaction-new")), Ok(new_txn_row()));

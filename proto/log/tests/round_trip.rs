@@ -66,6 +66,8 @@ round_trips! {
     extents: vec(extent(), 0..6), |all: &Vec<Extent>| encode_extents(all), decode_extents, fuzz_rows;
     aborted_chunks: vec(aborted(), 0..6), |all: &Vec<Aborted>| encode_aborted(all), decode_aborted, fuzz_rows;
     segment_rows: segment_row(), SegmentRow::encode, SegmentRow::decode, fuzz_rows;
+    erasure_rows: erasure_row(), ErasureRow::encode, ErasureRow::decode, fuzz_rows;
+    erased_objects: erased_object(), ErasedObject::encode, ErasedObject::decode, fuzz_rows;
     heads: head(), ShardHead::encode, ShardHead::decode, fuzz_rows;
     topics: topic_row(), TopicRow::encode, TopicRow::decode, fuzz_catalog;
     clusters: cluster_row(), ClusterRow::encode, ClusterRow::decode, fuzz_catalog;
@@ -79,7 +81,7 @@ round_trips! {
 
 proptest! {
     #[test]
-    fn any_bytes_are_harmless(mut data in vec(any::<u8>(), 0..200), version: bool, kind in 0_u8..8) {
+    fn any_bytes_are_harmless(mut data in vec(any::<u8>(), 0..200), version: bool, kind in 0_u8..11) {
         if version && data.len() > 1 {
             data[0] = 1;
             data[1] = kind;
@@ -117,6 +119,8 @@ fn counts_that_lie_are_refused() {
             any(footer().prop_map(|value| value.encode()).boxed()),
             any(partition_row().prop_map(|value| value.encode()).boxed()),
             any(consumer_member().prop_map(|value| value.encode()).boxed()),
+            any(erasure_row().prop_map(|value| value.encode()).boxed()),
+            any(erased_object().prop_map(|value| value.encode()).boxed()),
             any(head().prop_map(|value| value.encode()).boxed()),
             any(vec(extent(), 0..4).prop_map(|value| encode_extents(&value)).boxed()),
             any(vec(aborted(), 0..4).prop_map(|value| encode_aborted(&value)).boxed()),

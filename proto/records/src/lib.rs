@@ -4,7 +4,7 @@
 //! - [`validate`]: what a Kafka 4.2 broker checks before it takes a produced batch.
 //! - [`Batch::records`], [`decompress`]: the records, in bounded memory.
 //! - [`BatchBuilder`], [`control_batch`], [`recompress`], [`patched_prefix`], [`with_log_append_time`]: making and changing batches.
-//! - [`rewritten`], [`emptied`]: what compaction leaves of a batch.
+//! - [`rewritten`], [`emptied`]: what compaction leaves of a batch; [`without`]: what is left without some keys.
 //!
 //! Guarantees: no panic on any bytes; no allocation by a count or length from the wire beyond what the bytes at hand can
 //! hold; decompression is streamed and stops at the caller's cap. The byte tables are in docs/formats/record-batch.md.
@@ -16,6 +16,7 @@ mod batch;
 mod builder;
 mod codec;
 mod control;
+mod erase;
 mod header;
 mod recompress;
 mod records;
@@ -30,6 +31,7 @@ pub use batch::{Batch, Batches, FrameError, batches};
 pub use builder::{BatchBuilder, BuildError, NewHeader, NewRecord};
 pub use codec::{Compression, Scratch, decompress};
 pub use control::{EndTransaction, Marker, control_batch, end_transaction};
+pub use erase::{WithoutError, without};
 pub use header::{
     Attributes, HEADER_LEN, Header, MAGIC, NO_EPOCH, NO_PRODUCER, NO_SEQUENCE, NO_TIMESTAMP, Producer,
     TimestampType, patched_prefix, with_log_append_time, with_max_timestamp,

@@ -48,7 +48,8 @@ pub struct Setup {
     pub bucket: Arc<FaultyStore>,
     pub engine: Arc<Engine>,
     pub worker: Worker,
-    ambient: Ambient,
+    pub compactor: Compactor,
+    pub ambient: Ambient,
     sent: Mutex<u64>,
 }
 
@@ -112,7 +113,20 @@ impl Setup {
             settings: compactor_settings(),
         };
         let worker = Worker::begin(&compactor).await.unwrap();
-        Setup { store, bucket, engine, worker, ambient, sent: Mutex::new(0) }
+        Setup { store, bucket, engine, worker, compactor, ambient, sent: Mutex::new(0) }
+    }
+
+    /// One more agent of the cluster.
+    pub async fn agent(&self, node: u32) -> Arc<Engine> {
+        let objects = Objects::from_store(self.bucket.clone(), "", &Options::default(), u64::from(node));
+        let (store, ambient) = (Arc::new(self.store.clone()), self.ambient.clone());
+        let foundations = Foundations { store, objects, ambient };
+        Engine::start(foundations, EngineSettings { node, ..engine_settings() }).await.unwrap()
+    }
+
+    /// The worker dies, and another comes.
+    pub async fn new_worker(&mut self) {
+        self.worker = Worker::begin(&self.compactor).await.unwrap();
     }
 
     pub async fn topic(&self, name: &str, partitions: u32, configs: &[(&str, &str)]) -> TopicRow {

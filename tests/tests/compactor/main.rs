@@ -1,6 +1,7 @@
 //! A compactor beside an agent: what is merged, trimmed or deleted, as a reader and as the bucket see it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod erase;
 mod kit;
 
 use siltstone_agent::produce::Placement;

@@ -213,6 +213,12 @@ impl Look<'_> {
             }
             Entry::Ended { registration } => format!("ended registration {registration:?}"),
             Entry::Feature { level } => format!("feature level {level}"),
+            Entry::Erase { erasure, topic, keys } => {
+                format!("erase {} keys of {}: {erasure}", keys.len(), self.name(*topic).await?)
+            }
+            Entry::Erased { erasure, topic } => {
+                format!("erased from {}: {erasure}", self.name(*topic).await?)
+            }
             Entry::TxnEnd(end) => {
                 let EndMarker { producer_id, epoch, commit } = end.marker;
                 let what = if commit { "commit" } else { "abort" };

@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use siltstone_log::{
-    BatchMeta, Block, EndMarker, Entry, PartitionId, Position, RegistrationId, TopicId, TxnEnd,
+    BatchMeta, Block, EndMarker, Entry, ErasureId, KeyDigest, PartitionId, Position, RegistrationId, TopicId,
+    TxnEnd,
 };
 
 use super::kit::{append_of, block, of, plain, position};
@@ -48,6 +49,8 @@ enum Step {
     Grow,
     Recreate,
     Level { level: u32 },
+    Erase { lasting: bool, number: u128 },
+    Erased { lasting: bool, number: u128 },
     TxnEnd { producer: i64, raise: i16, commit: bool, partitions: Vec<usize>, clock: i64 },
 }
 
@@ -100,7 +103,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize).prop_map(|agent| Step::End { agent }),
         1 => Just(Step::Grow),
         1 => Just(Step::Recreate),
-        1 => (2..4_u32).prop_map(|level| Step::Level { level }),
+        1 => (2..6_u32).prop_map(|level| Step::Level { level }),
+        2 => (any::<bool>(), 0..3_u128).prop_map(|(lasting, number)| Step::Erase { lasting, number }),
+        1 => (any::<bool>(), 0..3_u128).prop_map(|(lasting, number)| Step::Erased { lasting, number }),
         5 => (0..5_i64, 0..2_i16, any::<bool>(), vec(0..7_usize, 1..5), -20..20_i64).prop_map(
             |(producer, raise, commit, partitions, clock)| Step::TxnEnd { producer, raise, commit, partitions, clock }
         ),
@@ -185,6 +190,15 @@ impl Writer {
                 self.put(Entry::Created { topic: self.passing, first: 0, end: 2, at: self.now });
             }
             Step::Level { level } => self.put(Entry::Feature { level }),
+            Step::Erase { lasting, number } => {
+                let topic = if lasting { LASTING } else { self.passing };
+                let keys = [KeyDigest::of(topic, &number.to_be_bytes())].into();
+                self.put(Entry::Erase { erasure: ErasureId(number), topic, keys });
+            }
+            Step::Erased { lasting, number } => {
+                let topic = if lasting { LASTING } else { self.passing };
+                self.put(Entry::Erased { erasure: ErasureId(number), topic });
+            }
             Step::TxnEnd { producer, raise, commit, partitions, clock } => {
                 let partitions: Vec<_> = partitions.into_iter().map(|n| self.partition(n)).collect();
                 let history = self.oracle.partitions.get(&partitions[0]);

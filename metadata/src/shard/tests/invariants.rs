@@ -76,6 +76,9 @@ proptest! {
             let partition = state.partition(*id).expect("it is loaded");
             prop_assert_eq!(partition.next(), history.next());
             prop_assert_eq!(partition.log_start(), history.log_start);
+            let erasures: BTreeMap<_, _> =
+                partition.row().erasures.iter().map(|(id, erased)| (*id, erased.upto)).collect();
+            prop_assert_eq!(&erasures, &history.erasures);
             let bytes: u64 = history.accepted.iter().map(|batch| u64::from(batch.bytes)).sum();
             prop_assert_eq!(partition.bytes(), bytes);
             prop_assert!(partition.row().producers.values().all(|row| row.batches.len() <= 5));

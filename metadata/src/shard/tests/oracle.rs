@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use siltstone_log::{
-    Aborted, BatchMeta, EndMarker, Entry, PartitionId, ProducerMeta, RegistrationId, SEQUENCE_WINDOW,
-    TopicId, TxnEnd,
+    Aborted, BatchMeta, EndMarker, Entry, ErasureId, PartitionId, ProducerMeta, RegistrationId,
+    SEQUENCE_WINDOW, TopicId, TxnEnd,
 };
 
 use crate::shard::{MARKER_BYTES, Verdict};
@@ -28,6 +28,7 @@ pub struct Accepted {
 pub struct History {
     pub accepted: Vec<Accepted>,
     pub log_start: i64,
+    pub erasures: BTreeMap<ErasureId, i64>,
     ids_below: i64,
 }
 
@@ -215,7 +216,21 @@ impl Oracle {
                     }
                 }
             }
-            Entry::TxnEnd(_) => {}
+            Entry::Erase { erasure, topic, .. } if self.level >= 5 => {
+                let all = self.partitions.iter_mut().filter(|(id, _)| id.topic == *topic);
+                for (_, history) in all {
+                    if history.next() > 0 {
+                        history.erasures.insert(*erasure, history.next());
+                    }
+                }
+            }
+            Entry::Erased { erasure, topic } if self.level >= 5 => {
+                let all = self.partitions.iter_mut().filter(|(id, _)| id.topic == *topic);
+                for (_, history) in all {
+                    history.erasures.remove(erasure);
+                }
+            }
+            Entry::TxnEnd(_) | Entry::Erase { .. } | Entry::Erased { .. } => {}
         }
         None
     }

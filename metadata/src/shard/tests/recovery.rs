@@ -85,7 +85,11 @@ impl<'a> Agent<'a> {
     fn apply(&mut self, position: Position, entry: &Entry) {
         let touched = self.state.apply(position, entry).touched;
         match entry {
-            Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_) => {
+            Entry::Append(_)
+            | Entry::Trim { .. }
+            | Entry::TxnEnd(_)
+            | Entry::Erase { .. }
+            | Entry::Erased { .. } => {
                 self.dirty.extend(touched.into_iter().map(|id| (id, position)));
             }
             Entry::Deleted { .. } => {

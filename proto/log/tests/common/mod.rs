@@ -90,6 +90,9 @@ pub fn entry() -> impl Strategy<Value = Entry> {
         1 => (any::<i64>(), offset()).prop_map(|(before, ids_below)| Entry::Expire { before, ids_below }),
         1 => registration().prop_map(|registration| Entry::Ended { registration }),
         1 => any::<u32>().prop_map(|level| Entry::Feature { level }),
+        1 => (erasure(), topic(), digests())
+            .prop_map(|(erasure, topic, keys)| Entry::Erase { erasure, topic, keys }),
+        1 => (erasure(), topic()).prop_map(|(erasure, topic)| Entry::Erased { erasure, topic }),
         1 => (marker(), any::<i64>(), vec(partition(), 0..4), 0..3_u32)
             .prop_map(|(marker, at, some, more)| {
                 // Several of a topic, side by side.
@@ -99,6 +102,67 @@ pub fn entry() -> impl Strategy<Value = Entry> {
                 Entry::TxnEnd(TxnEnd { marker, at, partitions: some.collect() })
             }),
     ]
+}
+
+fn erasure() -> impl Strategy<Value = ErasureId> {
+    any::<u128>().prop_map(ErasureId)
+}
+
+fn digests() -> impl Strategy<Value = std::collections::BTreeSet<KeyDigest>> {
+    btree_set(any::<[u8; 16]>().prop_map(KeyDigest), 0..4)
+}
+
+fn segment_id() -> impl Strategy<Value = SegmentId> {
+    (registration(), any::<u64>()).prop_map(|(registration, number)| SegmentId { registration, number })
+}
+
+fn shard_set() -> impl Strategy<Value = ShardSet> {
+    (vec(0_u16..40, 0..6), 1_u16..40)
+        .prop_map(|(some, shards)| ShardSet::of(some.into_iter().map(ShardId), shards))
+}
+
+pub fn erasure_row() -> impl Strategy<Value = ErasureRow> {
+    let scan = prop_oneof![
+        Just(ErasureScan::Waits),
+        (any::<bool>(), segment_id()).prop_map(|(trash, last)| ErasureScan::Under { trash, last }),
+        Just(ErasureScan::Done)
+    ];
+    let what = (any::<[u8; 10]>(), topic(), ".{0,30}", 0..=MAX_PARTITIONS, any::<u32>(), digests());
+    let time = || option::of(any::<i64>());
+    (what, any::<i64>(), (time(), time(), time()), scan, any::<bool>()).prop_map(
+        |(what, requested, (invisible, scanned, completed), scan, topic_deleted)| {
+            let (stamp, topic, name, partitions, named, keys) = what;
+            let stamp = Some(stamp);
+            ErasureRow {
+                stamp,
+                topic,
+                name,
+                partitions,
+                requested,
+                named,
+                keys,
+                invisible,
+                scan,
+                scanned,
+                completed,
+                topic_deleted,
+            }
+        },
+    )
+}
+
+pub fn erased_object() -> impl Strategy<Value = ErasedObject> {
+    let numbers = (any::<u64>(), any::<u64>(), any::<i64>());
+    (any::<bool>(), numbers, option::of(any::<i64>()), shard_set()).prop_map(
+        |(inline, (length, records, found), deleted, shards)| ErasedObject {
+            inline,
+            length,
+            records,
+            found,
+            deleted,
+            shards,
+        },
+    )
 }
 
 fn marker() -> impl Strategy<Value = EndMarker> {
@@ -171,8 +235,11 @@ pub fn partition_row() -> impl Strategy<Value = PartitionRow> {
         (btree_map(offset(), offset(), 0..4), option::of(aborted))
     ];
     let producers = btree_map(offset(), producer_row(), 0..5);
-    (position(), numbers, option::of(chunk), producers, transactions).prop_map(
-        |(horizon, (a, b, bytes, digest, forgotten_below), last_chunk, producers, (open, aborted))| {
+    let erased = (offset(), digests()).prop_map(|(upto, keys)| ErasedRow { upto, keys: keys.into() });
+    let erasures = prop_oneof![Just(Default::default()), btree_map(erasure(), erased, 0..3)];
+    (position(), numbers, option::of(chunk), producers, transactions, erasures).prop_map(
+        |(horizon, numbers, last_chunk, producers, (open, aborted), erasures)| {
+            let (a, b, bytes, digest, forgotten_below) = numbers;
             PartitionRow {
                 horizon,
                 log_start: a.min(b),
@@ -184,6 +251,7 @@ pub fn partition_row() -> impl Strategy<Value = PartitionRow> {
                 producers,
                 open,
                 aborted,
+                erasures,
             }
         },
     )
@@ -249,9 +317,7 @@ pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
 }
 
 pub fn segment_row() -> impl Strategy<Value = SegmentRow> {
-    let shards = (vec(0_u16..40, 0..6), 1_u16..40)
-        .prop_map(|(some, shards)| ShardSet::of(some.into_iter().map(ShardId), shards));
-    (any::<[bool; 3]>(), any::<u64>(), any::<[u8; 10]>(), shards).prop_map(
+    (any::<[bool; 3]>(), any::<u64>(), any::<[u8; 10]>(), shard_set()).prop_map(
         |([inline, writing, merged], length, stamp, shards)| SegmentRow {
             inline,
             writing,

@@ -1,0 +1,66 @@
+//! Reading a segment by what it says of itself: its footer, and ranges of it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use siltstone_log::{BlockPlace, Encoding, Footer, SegmentId, TRAILER_BYTES};
+use siltstone_objects::ReadError;
+use tokio::time::Instant;
+
+use crate::context::Context;
+
+/// What is read of a segment's end at first.
+const TAIL: u64 = 64 << 10;
+/// How long one request is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a segment's bytes are.
+pub(crate) struct Source<'a> {
+    pub(crate) cx: &'a Context,
+    pub(crate) id: SegmentId,
+    pub(crate) length: u64,
+    /// All of it, if it is inline.
+    pub(crate) whole: Option<Bytes>,
+}
+
+impl Source<'_> {
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
+        if let Some(whole) = &self.whole {
+            let part = (range.start as usize).min(whole.len())..(range.end as usize).min(whole.len());
+            return Ok(whole.slice(part));
+        }
+        self.cx.limiter.request(range.end - range.start).await;
+        self.cx.objects.get(&self.id.object_name(), range, Instant::now() + PATIENCE).await
+    }
+
+    /// The footer, or what is wrong with it.
+    pub(crate) async fn footer(&self) -> Result<Result<Footer, String>, ReadError> {
+        let length = self.length;
+        let mut tail = self.read(length.saturating_sub(TAIL)..length).await?;
+        let Some(trailer) = tail.len().checked_sub(TRAILER_BYTES) else {
+            return Ok(Err(format!("a segment of {} bytes has no footer", tail.len())));
+        };
+        let bytes = match Footer::length(&tail[trailer..]) {
+            Ok(bytes) if bytes as u64 <= length => bytes,
+            Ok(bytes) => return Ok(Err(format!("its footer would have {bytes} bytes"))),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if bytes > tail.len() {
+            tail = self.read(length - bytes as u64..length).await?;
+        }
+        let from = tail.len().saturating_sub(bytes);
+        Ok(Footer::decode(&tail[from..]).map_err(|error| error.to_string()))
+    }
+}
+
+/// A block's batches, from what is stored.
+pub(crate) fn decoded(stored: Bytes, place: &BlockPlace) -> Result<Bytes, String> {
+    let Encoding::Zstd { raw_length } = place.encoding else { return Ok(stored) };
+    let raw = zstd::bulk::decompress(&stored, raw_length as usize)
+        .map_err(|error| format!("a block can't be decompressed: {error}"))?;
+    if raw.len() != raw_length as usize {
+        return Err(format!("a block has {} bytes, not {raw_length}", raw.len()));
+    }
+    Ok(raw.into())
+}
