@@ -204,7 +204,7 @@ pub(in crate::sim) fn committed(
     let mut listed = listed.into_iter().peekable();
     let mut dropping = BTreeSet::new();
     let found = batches.iter().filter_map(|base| Some((base, log.batches.get(base)?)));
-    for (base, batch) in found.filter(|(base, _)| **base >= log.log_start) {
+    for (base, batch) in found {
         while let Some((_, producer)) = listed.next_if(|(first, _)| *first < batch.end()) {
             dropping.insert(producer);
         }
@@ -214,14 +214,17 @@ pub(in crate::sim) fn committed(
             }
             continue;
         }
-        let Some(header) = crate::sim::batches::header(&batch.bytes) else { continue };
+        // What a trim has passed meanwhile counts no more; its markers did.
+        let header = crate::sim::batches::header(&batch.bytes).filter(|_| *base >= log.log_start);
+        let Some(header) = header else { continue };
         let transactional = header.attributes.is_transactional();
         let dropped = transactional && dropping.contains(&header.producer_id);
         let end = |(_, marker): &(&i64, &EndMarker)| marker.producer_id == header.producer_id;
         let outcome = log.markers.range(base..).find(end).map(|(_, marker)| marker.commit);
         let visible = !transactional || outcome == Some(true);
         if visible == dropped {
-            return fail(NAME, format!("{partition:?} at {base}: committed: {visible}, dropped: {dropped}"));
+            let what = format!("{partition:?} at {base}: committed: {visible}, dropped: {dropped}");
+            return fail(NAME, format!("{what}; read to {to}: {batches:?}, told: {aborted:?}"));
         }
     }
     Ok(())

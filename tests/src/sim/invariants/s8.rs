@@ -87,7 +87,8 @@ fn counted(
     }
     let wrong = expected.iter().find(|(id, count)| stored.get(id) != Some(*count));
     let wrong = wrong.or_else(|| stored.iter().find(|(id, count)| expected.get(id) != Some(*count)));
-    fail(NAME, format!("uses in shard {} are counted wrongly: {wrong:?}", shard.0))
+    let counts = wrong.map(|(id, _)| (id, expected.get(id), stored.get(id)));
+    fail(NAME, format!("uses in shard {} are counted wrongly, chunks and counts: {counts:?}", shard.0))
 }
 
 /// Objects that nothing explains: neither a row nor the trash, nor a writer that lives.
