@@ -16,7 +16,8 @@ pub use hidden::Hidden;
 pub use partition::{FoldAborted, FoldExtent, Lookup, PartitionState};
 pub use producer::Verdict;
 pub use state::{
-    Applied, BlockOutcome, Effect, LEVEL_COMPACTION, LEVEL_ERASE, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL, ShardState,
+    Applied, BlockOutcome, Effect, LEVEL_COMPACTION, LEVEL_ERASE, LEVEL_TRANSACTIONS, MAX_LEVEL, MIN_LEVEL,
+    ShardState,
 };
 pub use transaction::MARKER_BYTES;
 
