@@ -143,7 +143,9 @@ async fn some(
                 // By name: nothing was committed for what isn't there.
                 Err(ErrorCode::UnknownTopicOrPartition) => none(index),
                 // Whether it is there can't be told now. "Nothing" would send the client back to the log's start.
-                Err(code) => return Err(GroupError::Unavailable(format!("the catalog can't be read: {code:?}"))),
+                Err(code) => {
+                    return Err(GroupError::Unavailable(format!("the catalog can't be read: {code:?}")));
+                }
             });
         }
         answers.push(GroupTopic { name: topic.name, topic_id: topic.topic_id, partitions });
