@@ -4,6 +4,7 @@
 //! kind leave as they lie. Memory is bounded: few batches are decompressed at a time.
 
 use siltstone_log::{Extent, PartitionId};
+use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::shard::Hidden;
 use siltstone_objects::cache::Rope;
 use siltstone_records::{Batch, Scratch, without};
@@ -43,7 +44,8 @@ impl Reader {
         tokio::task::spawn_blocking(work).await.map_err(|_| interrupted())
     }
 
-    /// Gives back nothing where more is hidden by now than when it was read, or where this agent can't tell any more. Its reader asks again.
+    /// Gives back nothing where more is hidden by now than when it was read: its reader asks again. Where this agent can't tell any more, or the partition
+    /// is gone, the reader is told so.
     pub(super) fn withhold(&self, results: &mut [FetchResult]) {
         for result in results.iter_mut().filter(|result| result.bytes > 0) {
             let shard = self.followers.of(result.partition);
@@ -51,10 +53,12 @@ impl Reader {
                 Some(hidden) => hidden.is_all_of(state.row()),
                 None => state.row().erasures.is_empty(),
             });
-            if !still.unwrap_or(false) {
-                (result.records, result.bytes) = (Ok(Vec::new()), 0);
-                result.aborted = Vec::new();
-            }
+            result.records = match still {
+                Ok(true) => continue,
+                Ok(false) | Err(ShardError::NotLoaded(_)) => Ok(Vec::new()),
+                Err(error) => Err(error.into()),
+            };
+            (result.bytes, result.aborted) = (0, Vec::new());
         }
     }
 }
