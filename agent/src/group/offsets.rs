@@ -166,12 +166,13 @@ impl Groups {
             }
         }
         let hold = self.permit(config, group, who.clone(), transaction.is_some()).await?;
-        if mutations.is_empty() {
-            return Ok(());
-        }
         if !hold.holds(snapshot.as_ref()).await? && !bugs::on(Bug::OffsetsUnfenced) {
             // Loaded or lost since the snapshot: the next try tells.
             return Err(GroupError::Unavailable("the group has just been loaded".into()));
+        }
+        // Not before that: who is no coordinator any more may not say that it has heard the member.
+        if mutations.is_empty() {
+            return Ok(());
         }
         reads.extend(commit_reads(group, &hold, who, &mutations));
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
