@@ -191,7 +191,7 @@ settings! {
         "Whether this server merges, trims, compacts and reclaims in the background. `siltstone compactor` always does."
     "compactor.interval" compactor_interval: Duration, Is("10s");
         "Time between two looks at the shards."
-    "compactor.segment_bytes" merge_segment: Size, Is("64MiB");
+    "compactor.segment_bytes" merge_segment: Size, by_store("16MiB", "64MiB");
         "Bytes of the segments that merges make."
     "compactor.block_bytes" merge_block: Size, Is("1MiB");
         "Bytes of a partition that merges put together, before compression: what a reader reads at least."
