@@ -117,7 +117,7 @@ fn replay() {
 const CATCH_WITHIN: u64 = 250;
 /// Defects that need more than a common accident: no seed that brings one is known since the simulation last changed. They are planted only if
 /// `SILTSTONE_SIM_BUG` names one; `SILTSTONE_SIM_SEEDS=10000` beside it looks for longer.
-const RARE: [Bug; 2] = [Bug::CountUnfenced, Bug::CountsUnread];
+const RARE: [Bug; 4] = [Bug::AbortedRekeyed, Bug::CountUnfenced, Bug::CountsUnread, Bug::PublishUnguarded];
 
 #[test]
 fn known_bugs_are_caught() {
