@@ -1,5 +1,11 @@
-"""kafka-python: the steps of scenarios/group_clients.py."""
+"""kafka-python: the steps of scenarios/group_clients.py.
 
+Ends with 3 where this library's own threads stopped: a member that is in no group, and for HUNG seconds had no request on its way.
+A server that doesn't answer looks different: then there is one.
+"""
+
+import faulthandler
+import os
 import sys
 import threading
 import time
@@ -12,6 +18,7 @@ from shared import FIRST, MORE, PARTITIONS, demand, step
 
 bootstrap, source, out, group = sys.argv[1:5]
 END = time.monotonic() + 60
+HUNG = 15
 
 
 def member(name, topic):
@@ -52,15 +59,34 @@ class Poller(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.share, self.values, self.ending = 0, [], threading.Event()
+        self.consumer, self.asked = None, time.monotonic()
         self.start()
 
     def run(self):
-        consumer = member(group, source)
+        self.consumer = consumer = member(group, source)
         while not self.ending.is_set():
             self.values += [record.value for record in polled(consumer)]
             self.share = len(consumer.assignment())
         consumer.commit()
         consumer.close()
+
+    def look(self):
+        """Whether the library has stopped of its own accord."""
+        if self.consumer is None or self.share:
+            return False
+        connections = list(self.consumer._manager._conns.values())
+        if any(connection.in_flight_requests for connection in connections):
+            self.asked = time.monotonic()
+        return time.monotonic() - self.asked > HUNG
+
+    def state(self):
+        """What it knows of itself, for whoever has to find out."""
+        if self.consumer is None:
+            return "no consumer"
+        coordinator = self.consumer._coordinator
+        flying = {str(connection): list(connection.in_flight_requests) for connection in list(self.consumer._manager._conns.values())}
+        return (f"share {self.share}, {coordinator.state}, {coordinator._generation}, coordinator {coordinator.coordinator_id}, "
+                f"rejoin {coordinator.rejoin_needed}, join task {getattr(coordinator._join_task, 'state', None)}, in flight {flying}")
 
 
 def shared():
@@ -68,8 +94,14 @@ def shared():
 
     def wait(ready, what):
         while not ready():
-            demand(time.monotonic() < END, True, f"{what} in time: {[(one.share, one.values[:3]) for one in members]}")
-            time.sleep(0.02)
+            hung = any([one.look() for one in members])
+            if hung or time.monotonic() >= END:
+                for one in members:
+                    print(one.state(), file=sys.stderr)
+                faulthandler.dump_traceback()
+                print(f"{what}, but {'a member asks for nothing' if hung else 'not in time'}", file=sys.stderr, flush=True)
+                os._exit(3 if hung else 1)
+            time.sleep(0.005)
     wait(lambda: [one.share for one in members] == [2, 2], "both have a share")
     producer = KafkaProducer(bootstrap_servers=bootstrap)
     for index in range(MORE):
