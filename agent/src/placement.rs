@@ -62,7 +62,7 @@ mod tests {
             host: format!("host{node}"),
             port: 9092,
             lowest_level: 1,
-            highest_level: 1,
+            highest_level: u32::MAX,
             role: Role::Agent,
         };
         nodes.into_iter().map(agent).collect()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, compactor, consume, erase, fsck, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, erase, features, fsck, group, inspect, produce, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -35,6 +35,8 @@ pub enum Command {
     Compactor(compactor::CompactorArgs),
     /// Check that metadata and bucket agree: what is missing, left over, or damaged. Exit status 0 only if nothing is wrong.
     Fsck(fsck::FsckArgs),
+    /// Show which feature level the cluster is at and who follows which; raise it after an upgrade of all programs.
+    Features(features::FeaturesArgs),
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),

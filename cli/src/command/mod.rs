@@ -6,6 +6,7 @@ pub(crate) mod compactor;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod erase;
+pub(crate) mod features;
 pub(crate) mod fsck;
 pub(crate) mod group;
 pub(crate) mod inspect;

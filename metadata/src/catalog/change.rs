@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_log::{
-    CatalogEntry, ClusterRow, Configs, Entry, FormatError, MAX_PARTITIONS, PartitionId, ShardId, TopicId,
-    TopicRow, decode_configs, encode_configs, shard_of,
+    CatalogEntry, Configs, Entry, FormatError, MAX_PARTITIONS, PartitionId, TopicId, TopicRow,
+    decode_configs, encode_configs, shard_of,
 };
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Store, StoreError, Version};
+use siltstone_store::{
+    Commit, CommitError, Entry as StoreEntry, KeyRange, Mutation, ReadAllError, Store, StoreError, Version,
+    read_all,
+};
 
 use crate::ambient::Ambient;
 use crate::bugs::{self, Bug};
@@ -18,10 +21,11 @@ use crate::keys::{
     broker_configs, catalog_log, catalog_tick, cluster, producer_ids, shard_log, shard_tick, topic_id,
     topic_name,
 };
-use crate::shard::MAX_LEVEL;
 
 /// Tries before a contended change gives up.
 const TRIES: usize = 50;
+/// Most bytes of what is read beside a row: registrations of thousands of agents.
+const MOST_BESIDE: usize = 16 << 20;
 
 /// Why a change was not made.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,7 +74,7 @@ pub struct NewTopic {
 pub struct Changes {
     store: Arc<dyn Store>,
     ambient: Ambient,
-    shards: u16,
+    pub(super) shards: u16,
 }
 
 impl std::fmt::Debug for Changes {
@@ -80,9 +84,9 @@ impl std::fmt::Debug for Changes {
 }
 
 /// A change put together from what was read: what to write, and what to answer if it takes effect.
-struct Plan<T> {
-    mutations: Vec<Mutation>,
-    answer: T,
+pub(super) struct Plan<T> {
+    pub(super) mutations: Vec<Mutation>,
+    pub(super) answer: T,
 }
 
 /// Beyond the limit the fold's decoders would refuse the entry, and every shard that got it would halt.
@@ -238,40 +242,6 @@ impl Changes {
         .await
     }
 
-    /// Raises the feature level for the whole cluster: catalog and every shard, at once.
-    ///
-    /// # Errors
-    /// [`CatalogError::Refused`] if this program doesn't know the level; [`CatalogError::Unavailable`].
-    pub async fn raise_level(&self, level: u32) -> Result<u32, CatalogError> {
-        if level > MAX_LEVEL {
-            return Err(CatalogError::Refused(format!(
-                "feature level {level} is beyond this program's {MAX_LEVEL}"
-            )));
-        }
-        self.run(cluster::key(), |found| {
-            let Some(found) = found else {
-                return Err(CatalogError::Unavailable("there is no cluster yet".into()));
-            };
-            let mut row = ClusterRow::decode(&found)?;
-            if row.level >= level {
-                return Ok(Err(row.level));
-            }
-            row.level = level;
-            let mut mutations = vec![
-                Mutation::Set { key: cluster::key(), value: row.encode().into() },
-                catalog_log::append(0, CatalogEntry::Feature { level }.encode()),
-                catalog_tick::tick(),
-            ];
-            let entry: Bytes = Entry::Feature { level }.encode().into();
-            for shard in (0..self.shards).map(ShardId) {
-                mutations.push(shard_log::append(shard, 0, entry.clone()));
-                mutations.push(shard_tick::tick(shard));
-            }
-            Ok(Ok(Plan { mutations, answer: level }))
-        })
-        .await
-    }
-
     /// Takes `count` producer ids that nobody else gets: the first of them.
     ///
     /// # Errors
@@ -332,10 +302,20 @@ impl Changes {
     }
 
     /// Plans on the value at `key` and commits, until the result is known. The plan answers `Ok(Err(answer))` if there is nothing (more) to do.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &self,
         key: Bytes,
         mut plan: impl FnMut(Option<Bytes>) -> Result<Result<Plan<T>, T>, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        self.run_beside(key, None, |found, _| plan(found)).await
+    }
+
+    /// As [`run`](Self::run), decided also on what is in the range `beside`.
+    pub(super) async fn run_beside<T>(
+        &self,
+        key: Bytes,
+        beside: Option<KeyRange>,
+        mut plan: impl FnMut(Option<Bytes>, Vec<StoreEntry>) -> Result<Result<Plan<T>, T>, CatalogError>,
     ) -> Result<T, CatalogError> {
         let mut last = String::new();
         for attempt in 0..TRIES {
@@ -343,18 +323,19 @@ impl Changes {
                 let spread = (self.ambient.chance.next() % 16) as u64;
                 tokio::time::sleep(Duration::from_millis((1 << attempt.min(7)) + spread)).await;
             }
-            let (version, found) = match self.read(&key).await {
+            let (version, found, others) = match self.read(&key, beside.as_ref()).await {
                 Ok(read) => read,
                 Err(error) => {
                     last = error.to_string();
                     continue;
                 }
             };
-            let Plan { mutations, answer } = match plan(found)? {
+            let Plan { mutations, answer } = match plan(found, others)? {
                 Ok(plan) => plan,
                 Err(answer) => return Ok(answer),
             };
-            let reads = vec![KeyRange::key(key.clone()), KeyRange::key(cluster::key())];
+            let own = [KeyRange::key(key.clone()), KeyRange::key(cluster::key())];
+            let reads = own.into_iter().chain(beside.clone()).collect();
             let commit = Commit { read_version: Some(version), reads, mutations, ..Commit::default() };
             match self.store.commit(commit).await {
                 Ok(_) => return Ok(answer),
@@ -365,9 +346,17 @@ impl Changes {
         Err(CatalogError::Unavailable(last))
     }
 
-    async fn read(&self, key: &[u8]) -> Result<(Version, Option<Bytes>), StoreError> {
+    async fn read(
+        &self,
+        key: &[u8],
+        beside: Option<&KeyRange>,
+    ) -> Result<(Version, Option<Bytes>, Vec<StoreEntry>), ReadAllError> {
         let snapshot = self.store.snapshot().await?;
         let found = snapshot.get(key).await?;
-        Ok((snapshot.version(), found))
+        let others = match beside {
+            Some(range) => read_all(snapshot.as_ref(), range, MOST_BESIDE).await?,
+            None => Vec::new(),
+        };
+        Ok((snapshot.version(), found, others))
     }
 }

@@ -6,10 +6,12 @@
 
 mod change;
 mod follow;
+mod level;
 mod log_trim;
 mod state;
 
 pub use change::{CatalogError, Changes, NewTopic};
 pub use follow::{Catalog, CatalogReadError};
+pub use level::Raised;
 pub use log_trim::CatalogTrimmer;
 pub use state::CatalogState;

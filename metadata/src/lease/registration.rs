@@ -137,11 +137,12 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
         if snapshot.get(&key).await?.is_some() {
             return Ok(());
         }
+        follows(&*snapshot, row).await?;
         // The id is new and only this agent knows it. Still it is read: a try whose result is unknown may land late, and must not bring
         // a registration back that was ended meanwhile.
         let commit = Commit {
             read_version: Some(snapshot.version()),
-            reads: vec![KeyRange::key(key.clone())],
+            reads: vec![KeyRange::key(key.clone()), KeyRange::key(cluster::key())],
             mutations: vec![
                 Mutation::Set { key: key.clone(), value: row.encode().into() },
                 Mutation::Add { key: beat::key(row.id), delta: 1 },
@@ -175,6 +176,7 @@ pub async fn join(
         if let Some(written) = snapshot.get(&key).await? {
             return Ok(RegistrationRow::decode(&written)?);
         }
+        follows(&*snapshot, &row).await?;
         let mut others = all(&*snapshot).await?;
         others.retain(|other| other.role == row.role && (&other.host, other.port) != (&row.host, row.port));
         let node = match node {
@@ -188,7 +190,7 @@ pub async fn join(
         let commit = Commit {
             read_version: Some(snapshot.version()),
             // Of two that begin at once with one id, the second looks again.
-            reads: vec![registration::all()],
+            reads: vec![registration::all(), KeyRange::key(cluster::key())],
             mutations: vec![
                 Mutation::Set { key: key.clone(), value: row.encode().into() },
                 Mutation::Add { key: beat::key(row.id), delta: 1 },
@@ -202,6 +204,18 @@ pub async fn join(
         pause(attempt).await;
     }
     Err(RegisterError::Unavailable(last))
+}
+
+/// Whether it can follow the level that the cluster is at. Read with the registration's transaction: the level may be raised at any time by
+/// somebody who asks those who are registered.
+async fn follows(snapshot: &dyn Snapshot, row: &RegistrationRow) -> Result<(), RegisterError> {
+    let found = snapshot.get(&cluster::key()).await?.map(|bytes| ClusterRow::decode(&bytes)).transpose()?;
+    match found {
+        Some(found) if !(row.lowest_level..=row.highest_level).contains(&found.level) => {
+            Err(RegisterError::Level(found.level))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// All registrations that have not been ended.

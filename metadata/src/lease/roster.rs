@@ -43,7 +43,7 @@ mod tests {
             host: "h".to_owned(),
             port: 1,
             lowest_level: 1,
-            highest_level: 1,
+            highest_level: u32::MAX,
             role,
         };
         let roster = Roster::default();

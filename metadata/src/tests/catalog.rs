@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{CatalogEntry, Entry, MAX_PARTITIONS, Position, ShardId, TopicId, TopicRow};
+use siltstone_log::{
+    CatalogEntry, Entry, MAX_PARTITIONS, Position, RegistrationId, RegistrationRow, ShardId, TopicId,
+    TopicRow,
+};
 use siltstone_store::Mutation;
 use siltstone_store::memory::Faults;
 
 use super::kit::*;
 use crate::catalog::{Catalog, CatalogError, CatalogState, CatalogTrimmer, Changes};
 use crate::keys::{catalog_floor, catalog_log, topic_id, topic_name};
+use crate::lease::{RegisterError, end, join, register};
+use crate::shard::{MAX_LEVEL, MIN_LEVEL};
 
 fn changes(cluster: &Cluster, seed: u64, faults: Faults) -> Changes {
     let store = cluster.store.handle(seed);
@@ -233,11 +238,41 @@ async fn followers_see_what_was_committed_and_load_anew_behind_the_floor() {
 #[tokio::test(start_paused = true)]
 async fn a_level_reaches_catalog_and_shards_and_is_not_raised_beyond_the_program() {
     let cluster = Cluster::new(3).await;
-    assert_eq!(cluster.changes.raise_level(1).await.unwrap(), crate::shard::MAX_LEVEL, "it never sinks");
+    assert_eq!(cluster.changes.raise_level(1).await.unwrap(), MAX_LEVEL, "it never sinks");
     assert!(matches!(cluster.changes.raise_level(99).await, Err(CatalogError::Refused(_))));
     for shard in (0..3).map(ShardId) {
         let log = cluster.log(shard).await;
-        assert!(matches!(log[..], [(_, Entry::Feature { level: crate::shard::MAX_LEVEL })]));
+        assert!(matches!(log[..], [(_, Entry::Feature { level: MAX_LEVEL })]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_level_is_raised_as_far_as_all_who_are_registered_follow() {
+    let cluster = Cluster::at_level(3, MIN_LEVEL).await;
+    let store = cluster.store.handle(8);
+    store.set_faults(Faults::none());
+    let row =
+        |id: u128, highest_level| RegistrationRow { highest_level, ..registration_row(RegistrationId(id)) };
+    let (old, new) = (row(1, MIN_LEVEL + 1), row(2, MAX_LEVEL + 1));
+    for row in [&old, &new] {
+        register(&store, row).await.unwrap();
+    }
+    let raised = cluster.changes.raise_level_for_all().await.unwrap();
+    assert_eq!((raised.from, raised.to), (MIN_LEVEL, MIN_LEVEL + 1));
+    assert_eq!(raised.held_by, [old.clone()]);
+    let again = cluster.changes.raise_level_for_all().await.unwrap();
+    assert_eq!((again.from, again.to), (MIN_LEVEL + 1, MIN_LEVEL + 1), "nothing to raise");
+    let late = register(&store, &row(3, MIN_LEVEL)).await;
+    assert!(matches!(late, Err(RegisterError::Level(level)) if level == MIN_LEVEL + 1), "{late:?}");
+    let late = join(&store, row(3, MIN_LEVEL), None).await;
+    assert!(matches!(late, Err(RegisterError::Level(_))), "{late:?}");
+    assert!(end(&store, old.id, 3, None).await.unwrap());
+    let raised = cluster.changes.raise_level_for_all().await.unwrap();
+    assert_eq!((raised.from, raised.to, raised.held_by.len()), (MIN_LEVEL + 1, MAX_LEVEL, 0));
+    for shard in (0..3).map(ShardId) {
+        let levels: Vec<Entry> = cluster.log(shard).await.into_iter().map(|(_, entry)| entry).collect();
+        assert_eq!(levels[1], Entry::Feature { level: MIN_LEVEL + 1 });
+        assert_eq!(levels[3..], [Entry::Feature { level: MAX_LEVEL }]);
     }
 }
 

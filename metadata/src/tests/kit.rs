@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use siltstone_log::{
-    Append, BatchMeta, Block, BlockPlace, Encoding, Entry, PartitionId, Position, ProducerMeta,
+    Append, BatchMeta, Block, BlockPlace, ClusterRow, Encoding, Entry, PartitionId, Position, ProducerMeta,
     RegistrationId, RegistrationRow, Role, SegmentId, SegmentPlace, ShardId, TopicRow,
 };
 use siltstone_store::memory::{self, Faults, MemoryStore};
@@ -24,7 +24,7 @@ use crate::ambient::{Ambient, Chance, Clock};
 use crate::catalog::{Changes, NewTopic};
 use crate::checkpoint::{CheckpointSettings, Checkpointer};
 use crate::follow::{Outcomes, OwnOutcome, Shard, ShardError};
-use crate::keys::{registration, shard_log, shard_tick};
+use crate::keys::{self, registration, shard_log, shard_tick};
 use crate::lease::{open_cluster, register};
 use crate::shard::PartitionState;
 
@@ -78,6 +78,15 @@ impl Cluster {
         open_cluster(&store, &ambient(2), shards).await.unwrap();
         let changes = Changes::new(Arc::new(store.clone()), ambient(3), shards);
         Cluster { store, shards, changes }
+    }
+
+    /// One whose row says a level below this program's.
+    pub async fn at_level(shards: u16, level: u32) -> Self {
+        let cluster = Cluster::new(shards).await;
+        let row = ClusterRow::decode(&cluster.get(&keys::cluster::key()).await.unwrap()).unwrap();
+        let value = ClusterRow { level, ..row }.encode().into();
+        cluster.put(vec![Mutation::Set { key: keys::cluster::key(), value }]).await;
+        cluster
     }
 
     pub async fn topic(&self, name: &str, partitions: u32) -> TopicRow {
@@ -169,7 +178,7 @@ pub fn registration_row(id: RegistrationId) -> RegistrationRow {
         host: "localhost".to_owned(),
         port: 9092,
         lowest_level: 1,
-        highest_level: 2,
+        highest_level: u32::MAX,
         role: Role::Agent,
     }
 }
