@@ -14,7 +14,7 @@ use siltstone_metadata::keys::{
 };
 use siltstone_metadata::lease::Held;
 use siltstone_objects::ReadError;
-use siltstone_records::{Scratch, batches};
+use siltstone_records::{MAX_DECOMPRESSED, Scratch, batches};
 use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, read_all};
 use tokio::time::Instant;
 
@@ -30,8 +30,6 @@ const KEPT: Duration = Duration::from_secs(10);
 const PARTITIONS_BYTES: usize = 64 << 20;
 /// Partitions whose ends one transaction notes.
 const PER_COMMIT: usize = 1_000;
-/// Records of a batch may have so many bytes once decompressed: as many as agents take.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 /// Less than this is looked through on the spot.
 const LARGE: usize = 256 << 10;
 

@@ -42,5 +42,5 @@ pub use refusal::{MAX_RECORD_FAULTS, RecordFault, Refusal};
 pub use rewrite::{emptied, rewritten};
 #[cfg(any(test, feature = "testing"))]
 pub use testing::fuzz_batches;
-pub use validate::{Checked, Rules, stored_header, validate};
+pub use validate::{Checked, MAX_DECOMPRESSED, Rules, stored_header, validate};
 pub use walk::RecordsError;
