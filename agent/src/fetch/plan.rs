@@ -28,6 +28,11 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Exactly so many bytes, all that the client would take.
+    pub(super) fn of(bytes: usize) -> Self {
+        Room { bytes, most: bytes, scarce: false }
+    }
+
     /// How many bytes to take if what is there begins with this extent. Nothing if it should wait for an answer with more room.
     pub(super) fn for_extent(self, extent: Option<&Extent>) -> Option<usize> {
         match extent.filter(|extent| whole(extent)).map(|extent| extent.length as usize) {

@@ -171,8 +171,7 @@ impl Reader {
         let (read, gap) = self.take_begun(plan, left, at_least_one).await?;
         let Some(next) = gap.filter(|_| !bugs::on(Bug::GapIsTheEnd)) else { return Ok(read) };
         // No extent is without a batch: in the next one there is something.
-        let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
-        let plan = self.plan(partition, next, room, committed).await?;
+        let plan = self.plan(partition, next, Room::of(max_bytes), committed).await?;
         Ok(self.take_begun(plan, left, at_least_one).await?.0)
     }
 
