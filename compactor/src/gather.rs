@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -10,17 +9,13 @@ use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, Segmen
 use siltstone_metadata::keys::{inline_segment, parts};
 use siltstone_objects::ReadError;
 use siltstone_records::{Marker, control_batch};
-use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::telemetry;
 
 /// Bytes between two ranges that are cheaper to read than to leave out.
 const GAP: u64 = 256 << 10;
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
-/// How long one request is tried.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stored bytes of segments.
 #[derive(Debug, Default)]
@@ -103,10 +98,7 @@ impl Context {
         if segment.inline {
             return self.read_inline(segment, range).await;
         }
-        let length = range.end - range.start;
-        self.limiter.request(length).await;
-        telemetry::read(length);
-        self.objects.get(&segment.id.object_name(), range, Instant::now() + PATIENCE).await
+        self.read_object(segment.id, range).await
     }
 
     async fn read_inline(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
