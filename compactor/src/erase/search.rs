@@ -275,8 +275,7 @@ impl Context {
                 continue;
             }
             let upto = if merged { upto } else { i64::MAX };
-            let end = block.place.start + u64::from(block.place.length);
-            let stored = source.read(block.place.start..end).await?;
+            let stored = source.read(block.place.stored()).await?;
             match look(stored, block, meant, upto).await? {
                 Ok(some) => records += some,
                 Err(what) => return Ok(Err(what)),

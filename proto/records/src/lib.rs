@@ -30,7 +30,7 @@ mod walk;
 pub use batch::{Batch, Batches, FrameError, batches};
 pub use builder::{BatchBuilder, BuildError, NewHeader, NewRecord};
 pub use codec::{Compression, Scratch, decompress};
-pub use control::{EndTransaction, Marker, control_batch, end_transaction};
+pub use control::{EndTransaction, Marker, control_batch, end_batch, end_transaction};
 pub use erase::without;
 pub use header::{
     Attributes, HEADER_LEN, Header, MAGIC, NO_EPOCH, NO_PRODUCER, NO_SEQUENCE, NO_TIMESTAMP, Producer,
