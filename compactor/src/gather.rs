@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, SegmentId, SegmentPlace};
 use siltstone_metadata::keys::{inline_segment, parts};
 use siltstone_objects::ReadError;
-use siltstone_records::{Marker, control_batch};
-use tokio::time::Instant;
+use siltstone_records::end_batch;
 
 use crate::context::Context;
-use crate::telemetry;
+use crate::source::decoded;
 
 /// Bytes between two ranges that are cheaper to read than to leave out.
 const GAP: u64 = 256 << 10;
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
-/// How long one request is tried.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stored bytes of segments.
 #[derive(Debug, Default)]
@@ -41,14 +37,7 @@ pub struct Unreadable(pub String);
 /// The range of its segment that an extent needs.
 fn needed(extent: &Extent) -> Option<(SegmentPlace, Range<u64>)> {
     let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { return None };
-    let range = match block.encoding {
-        Encoding::Plain => {
-            let from = block.start + u64::from(start);
-            from..from + u64::from(extent.length)
-        }
-        Encoding::Zstd { .. } => block.start..block.start + u64::from(block.length),
-    };
-    Some((segment, range))
+    Some((segment, block.stored_part(start, extent.length)))
 }
 
 /// Ranges in order, those that lie close together as one.
@@ -103,10 +92,7 @@ impl Context {
         if segment.inline {
             return self.read_inline(segment, range).await;
         }
-        let length = range.end - range.start;
-        self.limiter.request(length).await;
-        telemetry::read(length);
-        self.objects.get(&segment.id.object_name(), range, Instant::now() + PATIENCE).await
+        self.read_object(segment.id, range).await
     }
 
     async fn read_inline(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
@@ -141,30 +127,26 @@ impl Gathered {
     /// What is wrong with them, and in which object.
     pub fn bytes(&mut self, extent: &Extent) -> Result<Bytes, Unreadable> {
         let (segment, block, start) = match extent.place {
-            ExtentPlace::Marker(marker) => return Ok(made(marker, extent.max_timestamp)),
-            ExtentPlace::Stored { segment, block, start, .. } => (segment, block, start as usize),
+            ExtentPlace::Marker(EndMarker { producer_id, epoch, commit }) => {
+                return Ok(end_batch(commit, producer_id, epoch, extent.max_timestamp));
+            }
+            ExtentPlace::Stored { segment, block, start, .. } => (segment, block, start),
         };
-        let end = start + extent.length as usize;
-        let broken = |what: String| Unreadable(format!("object {}: {what}", segment.id.object_name()));
+        let range = block.stored_part(start, extent.length);
         if let Encoding::Plain = block.encoding {
-            let from = block.start + start as u64;
-            return self.stored(segment.id, from..from + u64::from(extent.length));
+            return self.stored(segment.id, range);
         }
-        if let Some((of, at, raw)) = &self.block
-            && (*of, *at) == (segment.id, block)
-        {
-            return raw.get(start..end).map(|_| raw.slice(start..end)).ok_or_else(|| broken("short".into()));
-        }
-        let stored = self.stored(segment.id, block.start..block.start + u64::from(block.length))?;
-        let raw_length = block.raw_length() as usize;
-        let raw = zstd::bulk::decompress(&stored, raw_length)
-            .map_err(|error| broken(format!("a block can't be decompressed: {error}")))?;
-        if raw.len() != raw_length {
-            return Err(broken(format!("a block has {} bytes, not {raw_length}", raw.len())));
-        }
-        let raw = Bytes::from(raw);
-        let part = raw.get(start..end).map(|_| raw.slice(start..end));
-        self.block = Some((segment.id, block, raw));
+        let broken = |what: String| Unreadable(format!("object {}: {what}", segment.id.object_name()));
+        let whole = match &self.block {
+            Some((of, at, whole)) if (*of, *at) == (segment.id, block) => whole.clone(),
+            _ => {
+                let whole = decoded(self.stored(segment.id, range)?, &block).map_err(broken)?;
+                self.block = Some((segment.id, block, whole.clone()));
+                whole
+            }
+        };
+        let (start, end) = (start as usize, start as usize + extent.length as usize);
+        let part = whole.get(start..end).map(|_| whole.slice(start..end));
         part.ok_or_else(|| broken("an extent lies beyond its block".to_owned()))
     }
 
@@ -179,12 +161,6 @@ impl Gathered {
             Unreadable(why.unwrap_or_else(|| format!("object {}: not read", segment.object_name())))
         })
     }
-}
-
-/// The batch that the end of a transaction stands for, as it is made at fetch.
-fn made(marker: EndMarker, at: i64) -> Bytes {
-    let EndMarker { producer_id, epoch, commit } = marker;
-    control_batch(if commit { Marker::Commit } else { Marker::Abort }, producer_id, epoch, 0, at)
 }
 
 #[cfg(test)]

@@ -9,11 +9,22 @@ use siltstone_objects::ReadError;
 use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::telemetry;
 
 /// What is read of a segment's end at first.
 const TAIL: u64 = 64 << 10;
 /// How long one request is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Context {
+    /// Bytes of a segment's object: within the compactor's limits, and counted.
+    pub(crate) async fn read_object(&self, id: SegmentId, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let length = range.end - range.start;
+        self.limiter.request(length).await;
+        telemetry::read(length);
+        self.objects.get(&id.object_name(), range, Instant::now() + PATIENCE).await
+    }
+}
 
 /// Where a segment's bytes are.
 pub(crate) struct Source<'a> {
@@ -30,8 +41,7 @@ impl Source<'_> {
             let part = (range.start as usize).min(whole.len())..(range.end as usize).min(whole.len());
             return Ok(whole.slice(part));
         }
-        self.cx.limiter.request(range.end - range.start).await;
-        self.cx.objects.get(&self.id.object_name(), range, Instant::now() + PATIENCE).await
+        self.cx.read_object(self.id, range).await
     }
 
     /// The footer, or what is wrong with it.

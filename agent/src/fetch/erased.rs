@@ -7,7 +7,7 @@ use siltstone_log::{Extent, PartitionId};
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::shard::Hidden;
 use siltstone_objects::cache::Rope;
-use siltstone_records::{Batch, Scratch, without};
+use siltstone_records::{Batch, MAX_DECOMPRESSED, Scratch, without};
 
 use super::error::FetchError;
 use super::poll::FetchResult;
@@ -16,8 +16,6 @@ use super::walk::{Found, Pieces, Walk};
 
 /// Extents that are filtered at once, over all connections: each may hold a decompressed batch.
 pub(super) const AT_ONCE: usize = 2;
-/// Records of a batch may have so many bytes once decompressed; what was produced had at most so many.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 
 impl Reader {
     /// What is hidden of a partition from an offset on.

@@ -6,10 +6,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use siltstone_log::{BlockPlace, Encoding, EndMarker, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_log::{BlockPlace, Encoding, Extent, ExtentPlace, PartitionId, SegmentPlace};
 use siltstone_objects::ReadError;
 use siltstone_objects::cache::{Decoding, Reading, Rope};
-use siltstone_records::Marker;
 
 use super::reader::Bounds;
 
@@ -28,6 +27,11 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Exactly so many bytes, all that the client would take.
+    pub(super) fn of(bytes: usize) -> Self {
+        Room { bytes, most: bytes, scarce: false }
+    }
+
     /// How many bytes to take if what is there begins with this extent. Nothing if it should wait for an answer with more room.
     pub(super) fn for_extent(self, extent: Option<&Extent>) -> Option<usize> {
         match extent.filter(|extent| whole(extent)).map(|extent| extent.length as usize) {
@@ -116,26 +120,9 @@ impl Begun {
     }
 }
 
-/// The batch that an end of a transaction stands for. Its coordinator's epoch is 0: there is no coordinator that could be late.
-pub(super) fn control_batch(marker: EndMarker, at: i64) -> Bytes {
-    let EndMarker { producer_id, epoch, commit } = marker;
-    siltstone_records::control_batch(
-        if commit { Marker::Commit } else { Marker::Abort },
-        producer_id,
-        epoch,
-        0,
-        at,
-    )
-}
-
 /// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
 pub(super) fn by_itself(level: u8, block: BlockPlace) -> bool {
     level > 0 && block.length >= WORTH_A_REQUEST
-}
-
-/// Where a block is stored, and how long it is once decompressed.
-pub(super) fn stored_range(block: BlockPlace) -> (std::ops::Range<u64>, u64) {
-    (block.start..block.start + u64::from(block.length), u64::from(block.raw_length()))
 }
 
 /// A block's batches, from what is stored.

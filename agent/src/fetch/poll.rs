@@ -125,7 +125,7 @@ impl Reader {
                 }
                 None => {
                     let scarce = any && max_bytes < wanted.max_bytes;
-                    let room = Room { bytes: max_bytes, most: max_bytes, scarce };
+                    let room = Room { scarce, ..Room::of(max_bytes) };
                     self.plan(wanted.partition, wanted.offset, room, spec.committed).await
                 }
             };
@@ -153,8 +153,7 @@ impl Reader {
                 other => return other,
             }
             let max_bytes = wanted.max_bytes.min(left);
-            let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
-            plan = self.plan(wanted.partition, wanted.offset, room, committed).await?;
+            plan = self.plan(wanted.partition, wanted.offset, Room::of(max_bytes), committed).await?;
         }
         self.finish(plan, left, at_least_one).await
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use siltstone_log::{Encoding, Extent, ExtentPlace, PartitionId};
+use siltstone_log::{Encoding, EndMarker, Extent, ExtentPlace, PartitionId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::{Hidden, PartitionState};
 use siltstone_objects::cache::{PageCache, Rope};
-use siltstone_records::Scratch;
+use siltstone_records::{Scratch, end_batch};
 use siltstone_store::Store;
 use tokio::sync::Semaphore;
 
@@ -16,7 +16,7 @@ use super::chunks::Chunks;
 use super::erased;
 use super::error::FetchError;
 use super::locate::{self, Located};
-use super::plan::{Begun, Plan, Room, by_itself, control_batch, decode, decompress, stored_range};
+use super::plan::{Begun, Plan, Room, by_itself, decode, decompress};
 use super::walk::{Pieces, Walk};
 
 /// A partition's ends.
@@ -171,8 +171,7 @@ impl Reader {
         let (read, gap) = self.take_begun(plan, left, at_least_one).await?;
         let Some(next) = gap.filter(|_| !bugs::on(Bug::GapIsTheEnd)) else { return Ok(read) };
         // No extent is without a batch: in the next one there is something.
-        let room = Room { bytes: max_bytes, most: max_bytes, scarce: false };
-        let plan = self.plan(partition, next, room, committed).await?;
+        let plan = self.plan(partition, next, Room::of(max_bytes), committed).await?;
         Ok(self.take_begun(plan, left, at_least_one).await?.0)
     }
 
@@ -238,7 +237,7 @@ impl Reader {
                 continue;
             }
             if by_itself(level, block) {
-                let (range, raw) = stored_range(block);
+                let (range, raw) = (block.stored(), u64::from(block.raw_length()));
                 let ahead = self
                     .cache
                     .prefetch_block(segment, range, raw, move |stored| decode(stored, block, segment));
@@ -247,14 +246,7 @@ impl Reader {
                 }
                 continue;
             }
-            let range = match block.encoding {
-                Encoding::Plain => {
-                    let from = block.start + u64::from(start);
-                    from..from + u64::from(extent.length)
-                }
-                Encoding::Zstd { .. } => block.start..block.start + u64::from(block.length),
-            };
-            if !self.cache.prefetch(segment, range) {
+            if !self.cache.prefetch(segment, block.stored_part(start, extent.length)) {
                 break;
             }
         }
@@ -268,31 +260,30 @@ impl Reader {
     /// Starts to read the bytes of an extent's batches.
     fn begin(&self, extent: &Extent) -> Begun {
         let (segment, block, start, level) = match extent.place {
-            ExtentPlace::Stored { segment, block, start, level } => (segment, block, u64::from(start), level),
-            ExtentPlace::Marker(marker) => return Begun::Made(control_batch(marker, extent.max_timestamp)),
+            ExtentPlace::Stored { segment, block, start, level } => (segment, block, start, level),
+            ExtentPlace::Marker(EndMarker { producer_id, epoch, commit }) => {
+                return Begun::Made(end_batch(commit, producer_id, epoch, extent.max_timestamp));
+            }
         };
-        let length = u64::from(extent.length);
+        let range = block.stored_part(start, extent.length);
+        let (start, end) = (start as usize, start as usize + extent.length as usize);
         if by_itself(level, block) && !segment.inline {
             // The compactor's blocks are of a good size for one request, and their neighbours are other partitions'.
-            let (range, raw) = stored_range(block);
+            let (whole, raw) = (block.stored(), u64::from(block.raw_length()));
             let whole =
-                self.cache.begin_block(segment, range, raw, move |stored| decode(stored, block, segment));
-            return Begun::Decoding { whole, start: start as usize, end: (start + length) as usize };
+                self.cache.begin_block(segment, whole, raw, move |stored| decode(stored, block, segment));
+            return Begun::Decoding { whole, start, end };
         }
         match block.encoding {
-            Encoding::Plain => {
-                let from = block.start + start;
-                Begun::Plain(self.cache.begin(segment, from..from + length))
-            }
+            Encoding::Plain => Begun::Plain(self.cache.begin(segment, range)),
             Encoding::Zstd { raw_length } => {
                 let cache = self.cache.clone();
                 let make = move || async move {
-                    let stored =
-                        cache.read(segment, block.start..block.start + u64::from(block.length)).await?;
+                    let stored = cache.read(segment, range).await?;
                     decompress(stored.to_bytes(), raw_length, &segment.id.object_name()).await
                 };
                 let whole = self.cache.begin_decoded(segment.id, block.start, make);
-                Begun::Decoding { whole, start: start as usize, end: (start + length) as usize }
+                Begun::Decoding { whole, start, end }
             }
         }
     }

@@ -2,14 +2,11 @@
 
 use siltstone_log::{Extent, PartitionId};
 use siltstone_metadata::rows;
-use siltstone_records::{Batch, Scratch};
+use siltstone_records::{Batch, MAX_DECOMPRESSED, Scratch};
 
 use super::error::FetchError;
 use super::reader::Reader;
 use super::walk::{self, Walk};
-
-/// Records of a batch may have so many bytes once decompressed; what was produced had at most so many.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 
 /// A record's place by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

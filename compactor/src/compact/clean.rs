@@ -17,9 +17,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use siltstone_log::{Aborted, OpenProducers};
 use siltstone_metadata::bugs::{self, Bug};
-use siltstone_records::{
-    Batch, BuildError, Marker, Records, RecordsError, Scratch, emptied, end_transaction, rewritten,
-};
+use siltstone_records::{Batch, Marker, Records, RewriteError, Scratch, emptied, end_transaction, rewritten};
 
 use super::map::OffsetMap;
 
@@ -53,27 +51,6 @@ pub enum Verdict {
     Replace(Bytes),
     /// It goes.
     Drop,
-}
-
-/// Why a batch can't be judged. The round can't go on; nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CleanError {
-    /// Its records can't be read: it is damaged.
-    #[error("the batch at offset {offset} can't be read: {error}")]
-    Records {
-        /// The batch's first offset.
-        offset: i64,
-        /// What is wrong.
-        error: RecordsError,
-    },
-    /// It can't be written anew.
-    #[error("the batch at offset {offset} can't be written: {error}")]
-    Build {
-        /// The batch's first offset.
-        offset: i64,
-        /// Why not.
-        error: BuildError,
-    },
 }
 
 /// Aborted transactions by producer, to look batches up in.
@@ -122,8 +99,8 @@ impl<'a> Cleaner<'a> {
     /// What becomes of `batch`, whose header holds its offset.
     ///
     /// # Errors
-    /// See [`CleanError`].
-    pub fn judge(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Verdict, CleanError> {
+    /// See [`RewriteError`]. The round can't go on then.
+    pub fn judge(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Verdict, RewriteError> {
         if batch.base_offset >= self.rule.upto {
             return Ok(Verdict::Keep);
         }
@@ -139,12 +116,12 @@ impl<'a> Cleaner<'a> {
         self.data(batch)
     }
 
-    fn marker(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Verdict, CleanError> {
+    fn marker(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Verdict, RewriteError> {
         let records = self.records(batch)?;
         let Some(record) = records.iter().next() else {
             return self.nothing_left(batch);
         };
-        let record = record.map_err(|error| damaged(batch, error))?;
+        let record = record.map_err(RewriteError::records(batch))?;
         let Some(end) = end_transaction(&record) else {
             return Ok(Verdict::Keep);
         };
@@ -173,7 +150,7 @@ impl<'a> Cleaner<'a> {
         self.replaced(batch, &records, None, Some(self.horizon_in(retention)))
     }
 
-    fn data(&mut self, batch: &Batch) -> Result<Verdict, CleanError> {
+    fn data(&mut self, batch: &Batch) -> Result<Verdict, RewriteError> {
         let records = self.records(batch)?;
         let kept = self.kept(batch, &records)?;
         if kept.count == 0 {
@@ -199,12 +176,12 @@ impl<'a> Cleaner<'a> {
         self.replaced(batch, &records, Some(&kept), horizon)
     }
 
-    fn kept(&self, batch: &Batch, records: &Records) -> Result<Kept, CleanError> {
+    fn kept(&self, batch: &Batch, records: &Records) -> Result<Kept, RewriteError> {
         let expired = batch.delete_horizon().is_some_and(|horizon| horizon <= self.rule.now);
         let expired = (expired || bugs::on(Bug::TombstonesEarly)) && !bugs::on(Bug::TombstonesStay);
         let mut kept = Kept::default();
         for record in records {
-            let record = record.map_err(|error| damaged(batch, error))?;
+            let record = record.map_err(RewriteError::records(batch))?;
             let judged = record.offset < self.rule.upto;
             let stays = !judged
                 || record.key.is_some_and(|key| {
@@ -223,7 +200,7 @@ impl<'a> Cleaner<'a> {
         records: &Records,
         kept: Option<&Kept>,
         horizon: Option<i64>,
-    ) -> Result<Verdict, CleanError> {
+    ) -> Result<Verdict, RewriteError> {
         if let Some(horizon) = horizon {
             self.kept_until(horizon);
         }
@@ -232,24 +209,22 @@ impl<'a> Cleaner<'a> {
         let some = some.map(|(_, record)| record);
         rewritten(batch, some, horizon, self.rule.level, &mut self.scratch)
             .map(Verdict::Replace)
-            .map_err(|error| CleanError::Build { offset: batch.base_offset, error })
+            .map_err(RewriteError::build(batch))
     }
 
     /// Of a batch without records only the partition's last one stays, so that its end can be read.
-    fn nothing_left(&mut self, batch: &Batch) -> Result<Verdict, CleanError> {
+    fn nothing_left(&mut self, batch: &Batch) -> Result<Verdict, RewriteError> {
         if batch.last_offset() < self.rule.last || bugs::on(Bug::LastDropped) {
             return Ok(Verdict::Drop);
         }
         if batch.count == 0 {
             return Ok(Verdict::Keep);
         }
-        emptied(batch, &mut self.scratch)
-            .map(Verdict::Replace)
-            .map_err(|error| CleanError::Build { offset: batch.base_offset, error })
+        emptied(batch, &mut self.scratch).map(Verdict::Replace).map_err(RewriteError::build(batch))
     }
 
-    fn records(&mut self, batch: &Batch) -> Result<Records, CleanError> {
-        batch.records(self.rule.max_decompressed, &mut self.scratch).map_err(|error| damaged(batch, error))
+    fn records(&mut self, batch: &Batch) -> Result<Records, RewriteError> {
+        batch.records(self.rule.max_decompressed, &mut self.scratch).map_err(RewriteError::records(batch))
     }
 
     fn horizon_in(&self, retention_ms: u64) -> i64 {
@@ -259,10 +234,6 @@ impl<'a> Cleaner<'a> {
     fn kept_until(&mut self, horizon: i64) {
         self.horizon = self.horizon.max(Some(horizon));
     }
-}
-
-fn damaged(batch: &Batch, error: RecordsError) -> CleanError {
-    CleanError::Records { offset: batch.base_offset, error }
 }
 
 /// Which records of a batch stay: a bit each, as a batch may have millions.

@@ -3,9 +3,9 @@
 //! Records of aborted transactions and markers are no record of any key; else each record with a key counts, tombstones too. Pure.
 
 use siltstone_metadata::bugs::{self, Bug};
-use siltstone_records::{Batch, Scratch};
+use siltstone_records::{Batch, RewriteError, Scratch};
 
-use super::clean::{AbortedIndex, CleanError};
+use super::clean::AbortedIndex;
 use super::map::OffsetMap;
 
 /// Looks through batches in the order of their offsets.
@@ -30,12 +30,12 @@ impl Indexer {
     ///
     /// # Errors
     /// The batch is damaged.
-    pub fn note(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Option<i64>, CleanError> {
+    pub fn note(&mut self, batch: &Batch, aborted: &AbortedIndex) -> Result<Option<i64>, RewriteError> {
         let aborted = aborted.of(batch).is_some() && !bugs::on(Bug::AbortedCount);
         if batch.attributes.is_control() || aborted {
             return Ok(None);
         }
-        let damaged = |error| CleanError::Records { offset: batch.base_offset, error };
+        let damaged = RewriteError::records(batch);
         let records = batch.records(self.max_decompressed, &mut self.scratch).map_err(damaged)?;
         for record in &records {
             let record = record.map_err(damaged)?;

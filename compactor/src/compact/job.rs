@@ -5,6 +5,7 @@ use siltstone_configs::TopicConfig;
 use siltstone_log::{CleanedRow, PartitionId, ShardId, TopicRow};
 use siltstone_metadata::keys::{broker_configs, cleaned, topic_name};
 use siltstone_metadata::lease::Held;
+use siltstone_records::MAX_DECOMPRESSED;
 use siltstone_store::StoreError;
 
 use super::plan::{self, Partition, Plan, RoundPlan, Survey};
@@ -14,9 +15,6 @@ use super::source::{PartitionBatches, SourceError};
 use crate::context::Context;
 use crate::scan::{Chunks, ScanError};
 use crate::view::PartitionView;
-
-/// Bytes that the records of a batch may have when decompressed: as many as agents take.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 
 /// Why a round did not come to its end.
 pub type CompactError = RoundError<SourceError, SinkError>;

@@ -11,9 +11,9 @@
 //! Does not retry: an error ends the run, and whoever holds the job plans anew. A publication whose result is unknown is such an error.
 
 use siltstone_log::{Aborted, CleanedRow, CleaningRow, Extent, OpenProducers};
-use siltstone_records::Batch;
+use siltstone_records::{Batch, RewriteError};
 
-use super::clean::{AbortedIndex, CleanError, Cleaner, Rule, Verdict};
+use super::clean::{AbortedIndex, Cleaner, Rule, Verdict};
 use super::index::Indexer;
 use super::map::OffsetMap;
 use super::plan::RoundPlan;
@@ -145,7 +145,7 @@ pub enum RoundError<R, P> {
     Publish(P),
     /// A batch can't be judged. Trying again won't help.
     #[error(transparent)]
-    Clean(#[from] CleanError),
+    Clean(#[from] RewriteError),
     /// The reader gave nothing and said that it isn't at the end. A bug.
     #[error("no batches at offset {0}, and no end")]
     Stuck(i64),
@@ -256,7 +256,7 @@ impl<'a> Round<'a> {
     }
 
     /// Judges a piece and moves the cursor behind it. What there is to publish, if anything is.
-    async fn judge(&mut self, piece: Piece) -> Result<Option<Rewrite>, CleanError> {
+    async fn judge(&mut self, piece: Piece) -> Result<Option<Rewrite>, RewriteError> {
         let aborted = AbortedIndex::new(&piece.aborted);
         let from = piece.batches.first().map_or(self.cursor, |first| first.base_offset.min(self.cursor));
         let (mut left, mut changed) = (Vec::with_capacity(piece.batches.len()), !piece.erased.is_empty());

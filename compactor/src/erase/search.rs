@@ -14,7 +14,7 @@ use siltstone_metadata::keys::{
 };
 use siltstone_metadata::lease::Held;
 use siltstone_objects::ReadError;
-use siltstone_records::{Scratch, batches};
+use siltstone_records::{MAX_DECOMPRESSED, Scratch, batches};
 use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, read_all};
 use tokio::time::Instant;
 
@@ -30,8 +30,6 @@ const KEPT: Duration = Duration::from_secs(10);
 const PARTITIONS_BYTES: usize = 64 << 20;
 /// Partitions whose ends one transaction notes.
 const PER_COMMIT: usize = 1_000;
-/// Records of a batch may have so many bytes once decompressed: as many as agents take.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 /// Less than this is looked through on the spot.
 const LARGE: usize = 256 << 10;
 
@@ -277,8 +275,7 @@ impl Context {
                 continue;
             }
             let upto = if merged { upto } else { i64::MAX };
-            let end = block.place.start + u64::from(block.place.length);
-            let stored = source.read(block.place.start..end).await?;
+            let stored = source.read(block.place.stored()).await?;
             match look(stored, block, meant, upto).await? {
                 Ok(some) => records += some,
                 Err(what) => return Ok(Err(what)),

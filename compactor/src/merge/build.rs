@@ -9,14 +9,14 @@ use siltstone_log::{
 };
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::shard::Hidden;
-use siltstone_records::{Batch, Compression, HEADER_LEN, Header, MAGIC, Scratch, patched_prefix, without};
+use siltstone_records::{
+    Batch, Compression, HEADER_LEN, Header, MAGIC, MAX_DECOMPRESSED, Scratch, patched_prefix, without,
+};
 
 /// Bytes of a block that are compressed on trial.
 const SAMPLE_BYTES: usize = 32 << 10;
 /// Blocks smaller than this are left as they are.
 const LEAST_BYTES: usize = 4 << 10;
-/// Records of a batch may have so many bytes once decompressed: as many as agents take.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 /// The leader epoch is 0, everywhere and always (design, section 6).
 const LEADER_EPOCH: i32 = 0;
 

@@ -1,26 +1,21 @@
 //! Compaction by key, as a step of a pass.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use siltstone_configs::TopicConfig;
 use siltstone_log::{PartitionId, ShardId, TopicRow};
 use siltstone_metadata::catalog::CatalogState;
-use siltstone_metadata::lease::Held;
 use tokio::time::Instant;
 
 use super::Worker;
 use super::jobs::{DAMAGED, config, told};
 use crate::compact::job::{CompactError, Topic};
-use crate::compact::plan::{Plan, RoundPlan};
+use crate::compact::plan::Plan;
 use crate::compact::round::{Outcome, RoundError};
 use crate::compact::sink::SinkError;
 use crate::compact::source::SourceError;
 use crate::publish::PublishError;
 use crate::telemetry;
-
-/// Between two signs of life for the leases while a round goes on.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// A partition whose round has failed is looked at again after so long, ms, or once something has come in.
 const AGAIN_MS: i64 = 60_000;
@@ -91,7 +86,8 @@ impl Worker {
             Ok(Plan::Round(plan)) => {
                 let topic = Topic { row, config };
                 tracing::info!(topic = row.name, partition = partition.index, why = plan.why, "compaction");
-                let result = self.round(held, shard, partition, &topic, &plan).await;
+                let round = self.cx.compact(held, shard, partition, &topic, &plan);
+                let result = self.leases.beating(round).await.map_err(Box::new);
                 self.published(shard, partition);
                 self.looked.remove(&partition);
                 if result.is_err() {
@@ -117,30 +113,6 @@ impl Worker {
         // What a merge has just changed is looked at in the next pass.
         let changed = looked.seen != seen && looked.at.elapsed() >= self.cx.settings.compact.look;
         seen != 0 && (changed || looked.until.is_some_and(|until| until <= self.cx.ambient.clock.now()))
-    }
-
-    /// A round, with signs of life for the leases as long as it takes.
-    async fn round(
-        &self,
-        held: Held,
-        shard: ShardId,
-        partition: PartitionId,
-        topic: &Topic<'_>,
-        plan: &RoundPlan,
-    ) -> Result<Outcome, Box<CompactError>> {
-        let round = Box::pin(self.cx.compact(held, shard, partition, topic, plan));
-        tokio::pin!(round);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut round => return result.map_err(Box::new),
-                () = tokio::time::sleep(BEAT) => {
-                    if let Err(error) = self.leases.beat().await {
-                        tracing::debug!(%error, "no sign of life was given");
-                    }
-                }
-            }
-        }
     }
 
     fn compacted(

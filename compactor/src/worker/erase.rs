@@ -15,8 +15,6 @@ use crate::view::TOP_LEVEL;
 
 /// Extents that one pass moves out of segments on the list, at most.
 const MOST: usize = 20_000;
-/// Between two signs of life for the leases while it searches.
-const BEAT: Duration = Duration::from_secs(5);
 /// How long one pass searches, for all erasures together, the oldest first: then leases show life, and merges have their turn.
 const SEARCH: Duration = Duration::from_secs(20);
 
@@ -100,27 +98,10 @@ impl Worker {
     ) -> Result<(), EraseJobError> {
         let mut row = row;
         while Instant::now() < until
-            && let Some(next) = self.beating(self.cx.search(held, id, &row)).await?
+            && let Some(next) = self.leases.beating(self.cx.search(held, id, &row)).await?
         {
             row = next;
         }
         Ok(())
-    }
-
-    /// Does something that may take long, with signs of life for the leases.
-    async fn beating<T>(&self, work: impl Future<Output = T>) -> T {
-        let work = Box::pin(work);
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = tokio::time::sleep(BEAT) => {
-                    if let Err(error) = self.leases.beat().await {
-                        tracing::debug!(%error, "no sign of life was given");
-                    }
-                }
-            }
-        }
     }
 }

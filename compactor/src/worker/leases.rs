@@ -12,6 +12,9 @@ use siltstone_store::{Commit, Store, StoreError};
 /// Shards that one pass takes over, at most: each is read as a whole then.
 const NEW_AT_ONCE: usize = 64;
 
+/// Between two signs of life while something takes long.
+const BEAT: Duration = Duration::from_secs(5);
+
 /// What is held, and what is tried for.
 pub(super) struct Leases {
     store: Arc<dyn Store>,
@@ -88,6 +91,22 @@ impl Leases {
             tracing::debug!(%error, "a lease was not given up");
         }
         Ok(())
+    }
+
+    /// Does something that may take long, with signs of life for all that is held as long as it takes.
+    pub(super) async fn beating<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = Box::pin(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(BEAT) => {
+                    if let Err(error) = self.beat().await {
+                        tracing::debug!(%error, "no sign of life was given");
+                    }
+                }
+            }
+        }
     }
 
     /// Shows life for all that is held.

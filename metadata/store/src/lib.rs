@@ -55,7 +55,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use read::{ReadAllError, read_all};
+pub use read::{Pages, ReadAllError, read_all};
 
 /// What FoundationDB allows, and so what every backend enforces.
 pub mod limits {

@@ -24,6 +24,7 @@
 //! `flags`: 1 producer fields follow, 2 transactional, 4 void. Kind 8 and flag 4 come with feature level 3, kinds 9 and 10 with level 5. All times are milliseconds of the writer's clock since the Unix epoch.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::codec::{FormatError, Reader, Write};
 use crate::erasure::{read_digests, read_erasure, write_digests};
@@ -159,6 +160,22 @@ impl BlockPlace {
         match self.encoding {
             Encoding::Plain => self.length,
             Encoding::Zstd { raw_length } => raw_length,
+        }
+    }
+
+    /// Where its bytes are stored in the segment.
+    pub fn stored(&self) -> Range<u64> {
+        self.start..self.start + u64::from(self.length)
+    }
+
+    /// The stored bytes that `length` bytes of its batches from `start` on can be had from: just those, or all of the block if that is compressed.
+    pub fn stored_part(&self, start: u32, length: u32) -> Range<u64> {
+        match self.encoding {
+            Encoding::Plain => {
+                let from = self.start + u64::from(start);
+                from..from + u64::from(length)
+            }
+            Encoding::Zstd { .. } => self.stored(),
         }
     }
 }
@@ -452,5 +469,18 @@ impl ProducerMeta {
             epoch: i16::try_from(epoch).map_err(|_| reader.invalid("producer epoch"))?,
             first_sequence: i32::try_from(first_sequence).map_err(|_| reader.invalid("sequence"))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_plain_block_is_read_by_itself_and_a_compressed_block_as_a_whole() {
+        let plain = BlockPlace { start: 100, length: 50, encoding: Encoding::Plain };
+        assert_eq!((plain.stored(), plain.stored_part(10, 5)), (100..150, 110..115));
+        let packed = BlockPlace { encoding: Encoding::Zstd { raw_length: 500 }, ..plain };
+        assert_eq!((packed.stored(), packed.stored_part(400, 100)), (100..150, 100..150));
     }
 }

@@ -56,6 +56,12 @@ pub fn control_batch(marker: Marker, pid: i64, epoch: i16, coordinator_epoch: i3
     out.into()
 }
 
+/// The batch that the end of a transaction stands for where none is stored. Its coordinator's epoch is 0: there is no coordinator that could be late.
+/// `at` is in ms since 1970.
+pub fn end_batch(commit: bool, pid: i64, epoch: i16, at: i64) -> Bytes {
+    control_batch(if commit { Marker::Commit } else { Marker::Abort }, pid, epoch, 0, at)
+}
+
 /// What the record of a control batch says, if it ends a transaction. `None` for other control records and for what is
 /// none; later versions are read, as Kafka's rule is that they only add fields.
 pub fn end_transaction(record: &RecordView<'_>) -> Option<EndTransaction> {
@@ -92,6 +98,12 @@ mod tests {
             NewRecord { timestamp: 1_700_000_000_000, key: Some(&key), value: Some(&value), headers: &[] };
         builder.push(&record).unwrap();
         assert_eq!(by_hand, builder.build(&mut Scratch::new()).unwrap());
+    }
+
+    #[test]
+    fn an_end_of_a_transaction_is_a_marker_of_no_coordinator() {
+        assert_eq!(end_batch(true, 7, 3, 11), control_batch(Marker::Commit, 7, 3, 0, 11));
+        assert_eq!(end_batch(false, 7, 3, 11), control_batch(Marker::Abort, 7, 3, 0, 11));
     }
 
     #[test]

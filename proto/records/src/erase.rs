@@ -5,48 +5,26 @@
 
 use bytes::Bytes;
 
-use crate::{Batch, BuildError, RecordsError, Scratch, emptied, rewritten};
-
-/// Why a batch can't be filtered. It must not be given to anybody then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WithoutError {
-    /// Its records can't be read.
-    #[error("the batch at offset {offset} can't be read: {error}")]
-    Records {
-        /// The batch's first offset.
-        offset: i64,
-        /// What is wrong.
-        error: RecordsError,
-    },
-    /// It can't be written anew.
-    #[error("the batch at offset {offset} can't be written: {error}")]
-    Build {
-        /// The batch's first offset.
-        offset: i64,
-        /// Why not.
-        error: BuildError,
-    },
-}
+use crate::{Batch, RewriteError, Scratch, emptied, rewritten};
 
 /// The batch without the records whose keys are `meant`, and how many those are; `None` if there are none. Records without a key are never meant, nor are those
 /// of control batches. `max` bounds the bytes of the decompressed records.
 ///
 /// # Errors
-/// See [`WithoutError`].
+/// See [`RewriteError`]. The batch must not be given to anybody then.
 pub fn without(
     batch: &Batch,
     meant: impl Fn(&[u8]) -> bool,
     max: usize,
     scratch: &mut Scratch,
-) -> Result<Option<(Bytes, u32)>, WithoutError> {
+) -> Result<Option<(Bytes, u32)>, RewriteError> {
     if batch.attributes.is_control() || batch.count == 0 {
         return Ok(None);
     }
-    let offset = batch.base_offset;
-    let records = batch.records(max, scratch).map_err(|error| WithoutError::Records { offset, error })?;
+    let records = batch.records(max, scratch).map_err(RewriteError::records(batch))?;
     let mut going = Vec::new();
     for record in &records {
-        let record = record.map_err(|error| WithoutError::Records { offset, error })?;
+        let record = record.map_err(RewriteError::records(batch))?;
         if record.key.is_some_and(&meant) {
             going.push(record.offset_delta);
         }
@@ -54,16 +32,15 @@ pub fn without(
     if going.is_empty() {
         return Ok(None);
     }
-    let failed = |error| WithoutError::Build { offset, error };
     let gone = going.len() as u32;
     if going.len() == usize::try_from(batch.count).unwrap_or(0) {
-        return Ok(Some((emptied(batch, scratch).map_err(failed)?, gone)));
+        return Ok(Some((emptied(batch, scratch).map_err(RewriteError::build(batch))?, gone)));
     }
     // Deltas grow within a batch: what goes is met in the order in which it was found.
     let mut next = going.into_iter().peekable();
     let kept =
         records.iter().map_while(Result::ok).filter(|record| next.next_if_eq(&record.offset_delta).is_none());
-    let left = rewritten(batch, kept, None, None, scratch).map_err(failed)?;
+    let left = rewritten(batch, kept, None, None, scratch).map_err(RewriteError::build(batch))?;
     Ok(Some((left, gone)))
 }
 
@@ -138,6 +115,6 @@ mod tests {
         let nulls = batch(&[None, None], Compression::None);
         assert_eq!(without(&nulls, |_| true, MAX, &mut Scratch::new()), Ok(None), "no key, no match");
         let cut = without(&whole, |_| true, 3, &mut Scratch::new());
-        assert!(matches!(cut, Err(WithoutError::Records { offset: 100, .. })), "{cut:?}");
+        assert!(matches!(cut, Err(RewriteError::Records { offset: 100, .. })), "{cut:?}");
     }
 }

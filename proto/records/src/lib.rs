@@ -30,8 +30,8 @@ mod walk;
 pub use batch::{Batch, Batches, FrameError, batches};
 pub use builder::{BatchBuilder, BuildError, NewHeader, NewRecord};
 pub use codec::{Compression, Scratch, decompress};
-pub use control::{EndTransaction, Marker, control_batch, end_transaction};
-pub use erase::{WithoutError, without};
+pub use control::{EndTransaction, Marker, control_batch, end_batch, end_transaction};
+pub use erase::without;
 pub use header::{
     Attributes, HEADER_LEN, Header, MAGIC, NO_EPOCH, NO_PRODUCER, NO_SEQUENCE, NO_TIMESTAMP, Producer,
     TimestampType, patched_prefix, with_log_append_time, with_max_timestamp,
@@ -39,8 +39,8 @@ pub use header::{
 pub use recompress::{RecompressError, RecompressLimits, recompress};
 pub use records::{HeaderIter, RecordIter, RecordView, Records};
 pub use refusal::{MAX_RECORD_FAULTS, RecordFault, Refusal};
-pub use rewrite::{emptied, rewritten};
+pub use rewrite::{RewriteError, emptied, rewritten};
 #[cfg(any(test, feature = "testing"))]
 pub use testing::fuzz_batches;
-pub use validate::{Checked, Rules, stored_header, validate};
+pub use validate::{Checked, MAX_DECOMPRESSED, Rules, stored_header, validate};
 pub use walk::RecordsError;

@@ -8,7 +8,42 @@ use bytes::Bytes;
 
 use crate::builder::BuildError;
 use crate::header::NO_TIMESTAMP;
-use crate::{BatchBuilder, Compression, Header, RecordView, Scratch};
+use crate::{BatchBuilder, Compression, Header, RecordView, RecordsError, Scratch};
+
+/// Why it can't be told what is left of a batch. Nothing has changed; trying again won't help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    /// Its records can't be read: it is damaged.
+    #[error("the batch at offset {offset} can't be read: {error}")]
+    Records {
+        /// The batch's first offset.
+        offset: i64,
+        /// What is wrong.
+        error: RecordsError,
+    },
+    /// It can't be written anew.
+    #[error("the batch at offset {offset} can't be written: {error}")]
+    Build {
+        /// The batch's first offset.
+        offset: i64,
+        /// Why not.
+        error: BuildError,
+    },
+}
+
+impl RewriteError {
+    /// This batch can't be read.
+    pub fn records(header: &Header) -> impl Fn(RecordsError) -> Self + Copy {
+        let offset = header.base_offset;
+        move |error| RewriteError::Records { offset, error }
+    }
+
+    /// This batch can't be written.
+    pub fn build(header: &Header) -> impl Fn(BuildError) -> Self + Copy {
+        let offset = header.base_offset;
+        move |error| RewriteError::Build { offset, error }
+    }
+}
 
 /// The batch with this header and only these of its records, which must be in their order and at least one (else see [`emptied`]).
 ///

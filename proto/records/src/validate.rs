@@ -14,6 +14,9 @@ use crate::refusal::{MAX_RECORD_FAULTS, RecordFault, Refusal};
 use crate::walk::{RecordsError, SliceSource, Source, record};
 use crate::{Batch, Scratch, with_log_append_time, with_max_timestamp};
 
+/// Records of a batch may have so many bytes once decompressed. What agents take is what every reader must be able to read, so all of them go by this.
+pub const MAX_DECOMPRESSED: usize = 64 << 20;
+
 /// What a topic, a request and a moment allow.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -41,7 +44,7 @@ impl Rules {
     pub fn defaults(now: i64) -> Self {
         Self {
             max_message_bytes: 1_048_588,
-            max_decompressed: 64 << 20,
+            max_decompressed: MAX_DECOMPRESSED,
             zstd_allowed: true,
             compacted: false,
             timestamp_type: TimestampType::Create,

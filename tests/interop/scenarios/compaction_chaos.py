@@ -58,29 +58,14 @@ class Cluster(agents.Both):
 class Job(exactly_once.Job):
     """The job, with servers as victims half of the time, and the other programs beside it."""
 
+    SERVERS_SHARE, LONGEST_DOWN = 0.5, 3
+
     def __init__(self, context, companions):
         super().__init__(context, "consumer")
         self.companions = companions
 
-    def faults(self, chance, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(1 + chance.random() * 4)  # the random moment, not a wait for anything
-            if chance.random() < 0.5:
-                self.context.server.kill_nine()
-                time.sleep(chance.random() * 3)
-                self.context.server.start()
-                self.kills["server"] += 1
-            else:
-                name = chance.choice(sorted(self.workers))
-                check.that(self.workers[name].poll() is None, f"the worker {name} ended with {self.workers[name].returncode}; see {name}.err")
-                self.workers[name].kill()
-                self.workers[name].wait()
-                self.worker(name)
-                self.kills["worker"] += 1
-            self.never_reset()
-            for child in [*self.others, *self.companions.values()]:
-                check.that(child.poll() is None, f"a program ended with {child.returncode}; see {self.context.work}")
+    def beside(self):
+        return [*super().beside(), *self.companions.values()]
 
 
 def run(context):

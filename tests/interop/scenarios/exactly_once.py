@@ -45,6 +45,9 @@ def play(context, protocol):
 class Job:
     """The processes of one run and the names that they share."""
 
+    # Of all faults so many are the server's, and so long, in seconds, it is down at most.
+    SERVERS_SHARE, LONGEST_DOWN = 0.25, 0
+
     def __init__(self, context, protocol):
         self.context, self.protocol = context, protocol
         self.source, self.out, self.group = (context.topic(f"chaos-{name}") for name in ("in", "out", "group"))
@@ -114,12 +117,14 @@ class Job:
                 check.equal(child.returncode, 0, f"status of the worker {name}; see {name}.err")
 
     def faults(self, chance, seconds):
-        """A fault every one to five seconds, one in four of them the server's; which and when is the seed's choice."""
+        """A fault every one to five seconds, the server's or a worker's; which and when is the seed's choice."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(1 + chance.random() * 4)  # the random moment, not a wait for anything
-            if chance.random() < 0.25:
+            if chance.random() < self.SERVERS_SHARE:
                 self.context.server.kill_nine()
+                if self.LONGEST_DOWN:
+                    time.sleep(chance.random() * self.LONGEST_DOWN)
                 self.context.server.start()
                 self.kills["server"] += 1
             else:
@@ -130,8 +135,12 @@ class Job:
                 self.worker(name)
                 self.kills["worker"] += 1
             self.never_reset()
-            for child in self.others:
-                check.that(child.poll() is None, f"feeder and observer live; see {self.context.work}")
+            for child in self.beside():
+                check.that(child.poll() is None, f"a program ended with {child.returncode}; see {self.context.work}")
+
+    def beside(self):
+        """What must live as long as there are faults."""
+        return self.others
 
     def committed(self):
         """Partition ▸ committed offset; empty while nobody knows (a server that begins makes this client fail in many ways)."""

@@ -9,8 +9,8 @@ use siltstone_kafka::ErrorCode;
 use siltstone_kafka::produce::response::RecordError;
 use siltstone_log::{BatchMeta, PartitionId, ProducerMeta};
 use siltstone_records::{
-    Batch, Checked, Compression, HEADER_LEN, NO_TIMESTAMP, RecompressError, RecompressLimits, Refusal, Rules,
-    Scratch, TimestampType, recompress, stored_header, validate,
+    Batch, Checked, Compression, HEADER_LEN, MAX_DECOMPRESSED, NO_TIMESTAMP, RecompressError,
+    RecompressLimits, Refusal, Rules, Scratch, TimestampType, recompress, stored_header, validate,
 };
 
 use super::Refused;
@@ -22,8 +22,6 @@ use crate::produce::{BatchTransaction, NewBatch, Placement};
 const ZSTD: i16 = 7;
 /// The first version whose clients add partitions to their transactions by writing to them (KIP-890).
 const IMPLICIT_TRANSACTIONS: i16 = 12;
-/// Records of a batch may have so many bytes once decompressed.
-const MAX_DECOMPRESSED: usize = 64 << 20;
 /// Compressing more than this takes a thread of its own.
 const BLOCKING_BYTES: usize = 64 << 10;
 
