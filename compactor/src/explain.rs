@@ -14,7 +14,7 @@ use siltstone_metadata::keys::{
     condemned_topic, ended_registration, extent_chunk, segment_row, segment_trash, shard_counted,
 };
 use siltstone_metadata::shard::LEVEL_COMPACTION;
-use siltstone_store::{Entry, KeyRange, RangeLimit, Store, StoreError};
+use siltstone_store::{Entry, KeyRange, Pages, RangeLimit, Store, StoreError};
 use tokio::task::JoinSet;
 
 use crate::compact::plan::Plan;
@@ -228,34 +228,24 @@ async fn all_of(cx: &Context, shard: ShardId, topic: TopicId) -> Result<Amount, 
 }
 
 /// Calls `with` for every entry of a range.
-async fn each(cx: &Context, mut range: KeyRange, mut with: impl FnMut(&Entry)) -> Result<(), StoreError> {
-    loop {
-        let page = cx.store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-        page.entries.iter().for_each(&mut with);
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-            _ => return Ok(()),
-        }
+async fn each(cx: &Context, range: KeyRange, mut with: impl FnMut(&Entry)) -> Result<(), StoreError> {
+    let mut pages = Pages::of(range);
+    while let Some(page) = pages.next_fresh(cx.store.as_ref()).await? {
+        page.iter().for_each(&mut with);
     }
+    Ok(())
 }
 
 async fn explain_reclaim(cx: &Context) -> Result<ReclaimPlan, ExplainError> {
     let mut plan =
         ReclaimPlan { holder: holder(cx.store.as_ref(), Task::Reclaim).await?, ..Default::default() };
-    let mut range = segment_row::all();
-    loop {
-        let snapshot = cx.store.snapshot().await?;
-        let limit = RangeLimit { entries: NAMED, ..RangeLimit::default() };
-        let page = snapshot.range(&range, limit).await?;
-        for seen in sweep::look(cx.shards, snapshot.as_ref(), &page.entries).await? {
+    let mut pages = Pages::of(segment_row::all()).sized(NAMED);
+    while let Some((snapshot, page)) = pages.next_seen(cx.store.as_ref()).await? {
+        for seen in sweep::look(cx.shards, snapshot.as_ref(), &page).await? {
             plan.fates.entry(seen.fate).or_default().add(seen.row.length);
             if seen.fate == Fate::Dead && plan.dead.len() < NAMED {
                 plan.dead.push(seen.id);
             }
-        }
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-            _ => break,
         }
     }
     each(cx, segment_trash::all(), |(_, value)| {

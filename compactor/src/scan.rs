@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::{Bytes, BytesMut};
 use siltstone_log::{Extent, FormatError, PartitionId, PartitionRow, ShardId, decode_extents};
 use siltstone_metadata::keys::{extent_chunk, partition_row};
-use siltstone_store::{KeyRange, RangeLimit, Store, StoreError};
+use siltstone_store::{KeyRange, Pages, RangeLimit, Store, StoreError};
 
 use crate::settings::MergeRules;
 use crate::view::{PartitionView, ShardView};
@@ -46,11 +46,12 @@ pub async fn shard(
     rules: &MergeRules,
 ) -> Result<(), ScanError> {
     let (mut found, mut present) = (Vec::new(), BTreeSet::new());
-    let mut range = partition_row::of_shard(shard);
+    let mut pages = Pages::of(partition_row::of_shard(shard));
     let mut open: Option<(PartitionId, BytesMut)> = None;
-    loop {
-        let page = store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-        for (key, value) in &page.entries {
+    while let Some(page) = pages.next_fresh(store).await? {
+        // A row whose parts lie in two pages may be torn: it is seen as changed, and read again when it is.
+        changed(store, shard, view, rules, std::mem::take(&mut found)).await?;
+        for (key, value) in &page {
             let Some(partition) = partition_row::parse(key) else { continue };
             present.insert(partition);
             match &mut open {
@@ -61,12 +62,6 @@ pub async fn shard(
                 }
             }
         }
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-            _ => break,
-        }
-        // A row whose parts lie in two pages may be torn: it is seen as changed, and read again when it is.
-        changed(store, shard, view, rules, std::mem::take(&mut found)).await?;
     }
     found.extend(open.map(|(id, bytes)| (id, bytes.freeze())));
     changed(store, shard, view, rules, found).await?;

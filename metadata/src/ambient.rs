@@ -30,3 +30,36 @@ impl std::fmt::Debug for Ambient {
         f.write_str("Ambient")
     }
 }
+
+#[cfg(feature = "testing")]
+mod fixed {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use siltstone_log::mix64;
+
+    use super::{Ambient, Chance, Clock};
+
+    struct Still(i64);
+
+    impl Clock for Still {
+        fn now(&self) -> i64 {
+            self.0
+        }
+    }
+
+    struct Numbers(AtomicU64);
+
+    impl Chance for Numbers {
+        fn next(&self) -> u128 {
+            u128::from(mix64(self.0.fetch_add(1, Ordering::Relaxed))) << 32 | 1
+        }
+    }
+
+    impl Ambient {
+        /// For tests: a wall clock that stands at `now` (milliseconds since the Unix epoch), and numbers that are others each time and the same in each run.
+        pub fn fixed(now: i64) -> Self {
+            Ambient { clock: Arc::new(Still(now)), chance: Arc::new(Numbers(AtomicU64::new(1))) }
+        }
+    }
+}

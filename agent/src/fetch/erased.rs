@@ -3,7 +3,7 @@
 //! Guarantees: what an answer holds was filtered by every erasure that this agent knew of when the answer was complete; batches that hold nothing of the
 //! kind leave as they lie. Memory is bounded: few batches are decompressed at a time.
 
-use siltstone_log::{Extent, PartitionId};
+use siltstone_log::Extent;
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::shard::Hidden;
 use siltstone_objects::cache::Rope;
@@ -18,11 +18,6 @@ use super::walk::{Found, Pieces, Walk};
 pub(super) const AT_ONCE: usize = 2;
 
 impl Reader {
-    /// What is hidden of a partition from an offset on.
-    pub(super) async fn hidden(&self, partition: PartitionId, from: i64) -> Result<Hidden, FetchError> {
-        self.state(partition, |state| Hidden::of(partition, state.row(), from)).await
-    }
-
     /// Takes the batches of an extent that are wanted, without what is hidden. Whether there is no room for more, and all pieces so far.
     pub(super) async fn take_shown(
         &self,

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use siltstone_log::{BlockPlace, Encoding, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_metadata::shard::Hidden;
 use siltstone_objects::ReadError;
 use siltstone_objects::cache::{Decoding, Reading, Rope};
 
@@ -56,6 +57,8 @@ pub(super) struct Plan {
     /// Bytes that may be taken.
     pub(super) max_bytes: usize,
     pub(super) bounds: Bounds,
+    /// What its records are filtered by: what was hidden when the plan was made.
+    pub(super) hidden: Hidden,
     /// Rows have told of its extents, not the fold.
     pub(super) in_rows: bool,
     /// Only what is committed is wanted.
@@ -70,13 +73,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn empty(partition: PartitionId, offset: i64, bounds: Bounds) -> Self {
+    pub(super) fn empty(partition: PartitionId, offset: i64, bounds: Bounds, hidden: Hidden) -> Self {
         Plan {
             later: false,
             partition,
             offset,
             max_bytes: 0,
             bounds,
+            hidden,
             in_rows: false,
             committed: false,
             end: offset,
@@ -150,7 +154,7 @@ pub(super) async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Re
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{RegistrationId, SegmentId, TopicId};
+    use siltstone_log::{PartitionRow, RegistrationId, SegmentId, TopicId};
 
     use super::*;
 
@@ -201,8 +205,9 @@ mod tests {
     #[test]
     fn a_plan_ends_before_a_merged_block_that_does_not_fit() {
         let partition = PartitionId { topic: TopicId(1), index: 0 };
-        let plan =
-            Plan { max_bytes: 1000 * KIB, bytes: 600 * KIB, ..Plan::empty(partition, 0, Bounds::default()) };
+        let hidden = Hidden::of(partition, &PartitionRow::default(), 0);
+        let empty = Plan::empty(partition, 0, Bounds::default(), hidden);
+        let plan = Plan { max_bytes: 1000 * KIB, bytes: 600 * KIB, ..empty };
         assert!(plan.fits(&extent(400 * KIB, 1)));
         assert!(!plan.fits(&extent(401 * KIB, 1)));
         assert!(plan.fits(&extent(401 * KIB, 0)), "its beginning does");

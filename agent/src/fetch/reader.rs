@@ -124,12 +124,15 @@ impl Reader {
     ) -> Result<Plan, FetchError> {
         let max_bytes = room.bytes;
         // As much again is read ahead, should all of this be wanted.
-        let look = |state: &PartitionState| locate::in_state(state, offset, 2 * max_bytes as u64);
-        let (mut bounds, mut located) = self.state(partition, look).await?;
+        let look = |state: &PartitionState| {
+            let (bounds, located) = locate::in_state(state, offset, 2 * max_bytes as u64);
+            (bounds, located, Hidden::of(partition, state.row(), offset))
+        };
+        let (mut bounds, mut located, mut hidden) = self.state(partition, look).await?;
         if matches!(located, Located::OutOfRange) {
             // Perhaps the offset comes from an agent that is ahead.
             self.followers.of(partition).fresh().await?;
-            (bounds, located) = self.state(partition, look).await?;
+            (bounds, located, hidden) = self.state(partition, look).await?;
         }
         let (extents, in_rows) = match located {
             Located::Extents(extents) => (extents, false),
@@ -144,10 +147,11 @@ impl Reader {
             }
         };
         let Some(max_bytes) = room.for_extent(extents.first()) else {
-            return Ok(Plan { later: true, ..Plan::empty(partition, offset, bounds) });
+            return Ok(Plan { later: true, ..Plan::empty(partition, offset, bounds, hidden) });
         };
         let end = if committed { bounds.last_stable } else { bounds.high_watermark };
-        let mut plan = Plan { max_bytes, in_rows, committed, end, ..Plan::empty(partition, offset, bounds) };
+        let empty = Plan::empty(partition, offset, bounds, hidden);
+        let mut plan = Plan { max_bytes, in_rows, committed, end, ..empty };
         for extent in extents.into_iter().filter(|extent| extent.base < end) {
             if plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent) {
                 plan.bytes += extent.length as usize;
@@ -184,8 +188,7 @@ impl Reader {
         at_least_one: bool,
     ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
-        let hidden = self.hidden(plan.partition, plan.offset).await?;
-        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden };
+        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden: plan.hidden };
         let mut pieces = Pieces::default();
         let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {

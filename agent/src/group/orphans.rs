@@ -7,7 +7,7 @@ use std::time::Duration;
 use siltstone_configs::BrokerConfig;
 use siltstone_metadata::keys::lease::decode_owner;
 use siltstone_metadata::keys::{group_member, group_owner, registration};
-use siltstone_store::{RangeLimit, Snapshot};
+use siltstone_store::{Pages, RangeLimit, Snapshot};
 
 use super::{GroupError, Groups};
 
@@ -31,22 +31,17 @@ impl Groups {
 
     /// One look, a page of coordinators at a time.
     async fn look_for_orphans(self: &Arc<Self>, config: &BrokerConfig) -> Result<(), GroupError> {
-        let mut range = group_owner::all();
-        loop {
-            let snapshot = self.parts.store.snapshot().await?;
-            let page = snapshot.range(&range, RangeLimit::default()).await?;
-            for (key, owner) in &page.entries {
+        let mut pages = Pages::of(group_owner::all());
+        while let Some((snapshot, page)) = pages.next_seen(self.parts.store.as_ref()).await? {
+            for (key, owner) in &page {
                 if let Some(group) = group_owner::parse(key)
                     && self.is_orphan(snapshot.as_ref(), &group, owner).await?
                 {
                     self.take_orphan(config, &group).await;
                 }
             }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
-                _ => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     /// Whether nobody lets time pass for the group's members.

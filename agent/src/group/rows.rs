@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use siltstone_metadata::group::{Apart, Change};
 use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
-use siltstone_store::{Mutation, RangeLimit, Snapshot, StoreError};
+use siltstone_store::{Mutation, Pages, Snapshot, StoreError};
 
 /// What belongs together is written at once all the same.
 const WRITTEN_AT_ONCE: usize = 4_000_000;
@@ -16,19 +16,15 @@ pub(super) async fn member_rows(
     group: &str,
 ) -> Result<BTreeMap<String, Bytes>, StoreError> {
     let mut members: BTreeMap<String, BytesMut> = BTreeMap::new();
-    let mut range = group_member::of(group);
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        for (key, value) in &page.entries {
+    let mut pages = Pages::of(group_member::of(group));
+    while let Some(page) = pages.next(snapshot).await? {
+        for (key, value) in &page {
             if let Some(member) = group_member::parse(key) {
                 members.entry(member).or_default().extend_from_slice(value);
             }
         }
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
-            _ => return Ok(members.into_iter().map(|(id, bytes)| (id, bytes.freeze())).collect()),
-        }
     }
+    Ok(members.into_iter().map(|(id, bytes)| (id, bytes.freeze())).collect())
 }
 
 /// What removes a group and all of its offsets.

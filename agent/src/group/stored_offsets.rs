@@ -2,7 +2,7 @@
 
 use siltstone_log::{OffsetRow, PartitionId};
 use siltstone_metadata::keys::{group_offset, group_pending};
-use siltstone_store::{KeyRange, RangeLimit, Snapshot, StoreError};
+use siltstone_store::{KeyRange, Pages, Snapshot, StoreError};
 
 use super::{GroupError, Groups};
 
@@ -67,17 +67,13 @@ async fn pending(snapshot: &dyn Snapshot, group: &str) -> Result<Vec<PartitionId
 /// All entries of a range.
 pub(super) async fn all(
     snapshot: &dyn Snapshot,
-    mut range: KeyRange,
+    range: KeyRange,
 ) -> Result<Vec<siltstone_store::Entry>, StoreError> {
-    let mut entries = Vec::new();
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        entries.extend(page.entries);
-        match entries.last() {
-            Some((last, _)) if page.more => range.begin = [&last[..], &[0]].concat().into(),
-            _ => return Ok(entries),
-        }
+    let (mut entries, mut pages) = (Vec::new(), Pages::of(range));
+    while let Some(page) = pages.next(snapshot).await? {
+        entries.extend(page);
     }
+    Ok(entries)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<OffsetRow, GroupError> {

@@ -5,7 +5,7 @@ use siltstone_kafka::describe_erasures::{Request, Response, response};
 use siltstone_log::{ErasedObject, ErasureId, ErasureRow, SegmentId};
 use siltstone_metadata::erase::{self, EraseError};
 use siltstone_metadata::keys::erasure;
-use siltstone_store::{KeyRange, RangeLimit, Snapshot, read_all};
+use siltstone_store::{KeyRange, Pages, RangeLimit, Snapshot, read_all};
 
 use super::context::Context;
 use super::refused::Refused;
@@ -72,16 +72,11 @@ async fn in_short(
     row: &ErasureRow,
 ) -> Result<response::Erasure, EraseError> {
     let (mut found, mut deleted) = (0, 0);
-    let mut range = erasure::objects(id);
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        for (_, value) in &page.entries {
+    let mut pages = Pages::of(erasure::objects(id));
+    while let Some(page) = pages.next(snapshot).await? {
+        for (_, value) in &page {
             found += 1;
             deleted += i64::from(ErasedObject::decode(value)?.deleted.is_some());
-        }
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-            _ => break,
         }
     }
     Ok(response::Erasure {

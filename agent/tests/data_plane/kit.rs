@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_kafka::api::ApiRequest;
 use siltstone_kafka::{Records, fetch, frame, produce};
 use siltstone_log::TopicRow;
-use siltstone_metadata::ambient::{Ambient, Chance, Clock};
+use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::NewTopic;
 use siltstone_objects::{Environment, Objects, Options};
 use siltstone_records::{BatchBuilder, NewRecord, Producer, Scratch};
@@ -23,22 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 pub const NOW: i64 = 1_700_000_000_000;
 /// No step of a test may take longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
-struct Numbers(AtomicU64);
-
-impl Chance for Numbers {
-    fn next(&self) -> u128 {
-        u128::from(siltstone_log::mix64(self.0.fetch_add(1, Ordering::Relaxed))) << 32 | 1
-    }
-}
 
 pub struct Server {
     pub engine: Arc<Engine>,
@@ -81,7 +64,7 @@ impl Server {
 
 pub fn foundations(store: MemoryStore) -> Foundations {
     let objects = Objects::open("memory://", &Options::default(), &Environment::of_process(), 1).unwrap();
-    let ambient = Ambient { clock: Arc::new(Still), chance: Arc::new(Numbers(AtomicU64::new(1))) };
+    let ambient = Ambient::fixed(NOW);
     Foundations { store: Arc::new(store), objects, ambient }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +24,7 @@ use siltstone_log::{
 };
 
 use siltstone_log::{PartitionRow, ProducerMeta};
-use siltstone_metadata::ambient::{Ambient, Chance, Clock};
+use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::NewTopic;
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_metadata::keys::{cleaned, extent_chunk, partition_row, parts};
@@ -41,22 +40,6 @@ const NOW: i64 = 1_700_000_000_000;
 /// A transactional id.
 const ID: &str = "someone";
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
-struct Numbers(AtomicU64);
-
-impl Chance for Numbers {
-    fn next(&self) -> u128 {
-        u128::from(siltstone_log::mix64(self.0.fetch_add(1, Ordering::Relaxed))) << 32 | 1
-    }
-}
 
 pub struct Cluster {
     store: MemoryStore,
@@ -99,7 +82,7 @@ impl Cluster {
     pub async fn start(shards: u16) -> Cluster {
         let store = MemoryStore::new(1, Faults::none());
         let objects = Objects::open("memory://", &Default::default(), &Environment::of_process(), 1).unwrap();
-        let ambient = Ambient { clock: Arc::new(Still), chance: Arc::new(Numbers(AtomicU64::new(1))) };
+        let ambient = Ambient::fixed(NOW);
         let foundations = Foundations { store: Arc::new(store.clone()), objects, ambient };
         let mut cluster = Cluster { store, foundations, shards, engine: None, worker: None, number: 0 };
         cluster.resume().await;

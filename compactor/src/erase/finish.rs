@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use siltstone_log::{Entry, ErasedObject, ErasureId, ErasureRow, ErasureScan, SegmentId};
 use siltstone_metadata::erase;
-use siltstone_metadata::keys::{erasure, segment_row, segment_trash, topic_id};
+use siltstone_metadata::keys::{erasure, segment_row, topic_id};
 use siltstone_metadata::lease::Held;
-use siltstone_store::{KeyRange, Mutation, RangeLimit, Snapshot};
+use siltstone_store::{Mutation, Pages, Snapshot};
 
 use super::EraseJobError;
 use crate::context::Context;
+use crate::reclaim::trash;
 
 /// Objects that one transaction notes as deleted, at most.
 const PER_COMMIT: usize = 500;
@@ -55,67 +56,56 @@ impl Context {
     }
 
     async fn note_deleted(&self, held: &Held, id: ErasureId) -> Result<Left, EraseJobError> {
-        let trash = self.all_trash().await?;
         let mut left = Left { there: 0, last: i64::MIN };
-        let mut range = erasure::objects(id);
-        loop {
-            let snapshot = self.store.snapshot().await?;
-            let limit = RangeLimit { entries: PER_COMMIT, ..RangeLimit::default() };
-            let page = snapshot.range(&range, limit).await?;
-            let mut mutations = Vec::new();
-            for (key, value) in &page.entries {
-                let Some(segment) = erasure::parse_object(key) else { continue };
-                let object = ErasedObject::decode(value)?;
-                let deleted = match object.deleted {
-                    Some(at) => Some(at),
-                    None if self.is_gone(snapshot.as_ref(), segment, &trash).await? => {
-                        let deleted = Some(self.ambient.clock.now());
-                        let value = ErasedObject { deleted, ..object }.encode().into();
-                        mutations.push(Mutation::Set { key: key.clone(), value });
-                        deleted
-                    }
-                    None => None,
-                };
-                match deleted {
+        let mut pages = Pages::of(erasure::objects(id)).sized(PER_COMMIT);
+        while let Some((snapshot, page)) = pages.next_seen(self.store.as_ref()).await? {
+            let (mut open, mut mutations) = (Vec::new(), Vec::new());
+            for (key, value) in page {
+                let Some(segment) = erasure::parse_object(&key) else { continue };
+                let object = ErasedObject::decode(&value)?;
+                match object.deleted {
                     Some(at) => left.last = left.last.max(at),
-                    None => left.there += 1,
+                    None => open.push((segment, key, object)),
                 }
+            }
+            let gone = self.gone(snapshot.as_ref(), open.iter().map(|(segment, ..)| *segment)).await?;
+            for (segment, key, object) in open {
+                if !gone.contains(&segment) {
+                    left.there += 1;
+                    continue;
+                }
+                let deleted = self.ambient.clock.now();
+                left.last = left.last.max(deleted);
+                let value = ErasedObject { deleted: Some(deleted), ..object }.encode().into();
+                mutations.push(Mutation::Set { key, value });
             }
             if !mutations.is_empty() {
                 self.send_at(held, id, mutations, snapshot.as_ref()).await?;
             }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => return Ok(left),
-            }
         }
+        Ok(left)
     }
 
-    /// Trash is cleared behind the object, so that what is neither in use nor trash is gone. `trash` was read before: what has become trash since had a row
-    /// then, and is looked at again in the next pass.
-    async fn is_gone(
+    /// Those of some segments on the list whose objects are gone.
+    ///
+    /// A segment on the list has a row, then is trash, then is neither, and never goes back: one transaction takes its row and makes it trash, another takes it
+    /// from the trash once its object is deleted. So what had no row by the snapshot was trash then, or gone; and trash is read behind that: what is not
+    /// in it any more is gone. A piece of trash keeps its key, so that pages of several versions don't miss it.
+    async fn gone(
         &self,
         snapshot: &dyn Snapshot,
-        segment: SegmentId,
-        trash: &BTreeSet<SegmentId>,
-    ) -> Result<bool, EraseJobError> {
-        if trash.contains(&segment) || snapshot.get(&segment_row::key(segment)).await?.is_some() {
-            return Ok(false);
-        }
-        // Between the two looks it may have gone from one to the other.
-        Ok(!self.all_trash().await?.contains(&segment))
-    }
-
-    async fn all_trash(&self) -> Result<BTreeSet<SegmentId>, EraseJobError> {
-        let mut all = BTreeSet::new();
-        let mut range = segment_trash::all();
-        loop {
-            let page = self.store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-            all.extend(page.entries.iter().filter_map(|(key, _)| Some(segment_trash::parse(key)?.1)));
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => return Ok(all),
+        segments: impl Iterator<Item = SegmentId>,
+    ) -> Result<BTreeSet<SegmentId>, EraseJobError> {
+        let mut without_row = BTreeSet::new();
+        for segment in segments {
+            if snapshot.get(&segment_row::key(segment)).await?.is_none() {
+                without_row.insert(segment);
             }
         }
+        if !without_row.is_empty() {
+            let trash = trash::all(self.store.as_ref()).await?;
+            without_row.retain(|segment| !trash.contains_key(segment));
+        }
+        Ok(without_row)
     }
 }

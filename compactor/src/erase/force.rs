@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use siltstone_log::{PartitionId, SegmentId, ShardId, decode_extents};
 use siltstone_metadata::keys::{extent_chunk, segment_use};
-use siltstone_store::{KeyRange, RangeLimit};
+use siltstone_store::Pages;
 
 use super::{EraseJobError, Hiding};
 use crate::context::Context;
@@ -32,10 +32,11 @@ impl Context {
             return Ok(inputs);
         }
         let mut ordinals: BTreeMap<PartitionId, u32> = BTreeMap::new();
-        let mut range = extent_chunk::of_shard(shard);
-        while inputs.len() < most {
-            let page = self.store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-            for (key, value) in &page.entries {
+        let mut pages = Pages::of(extent_chunk::of_shard(shard));
+        while inputs.len() < most
+            && let Some(page) = pages.next_fresh(self.store.as_ref()).await?
+        {
+            for (key, value) in &page {
                 let Some((partition, _)) = extent_chunk::parse(key) else { continue };
                 let next = ordinals.entry(partition).or_default();
                 for extent in decode_extents(value)? {
@@ -46,10 +47,6 @@ impl Context {
                         inputs.push(Input { shard, partition, ordinal, extent });
                     }
                 }
-            }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => break,
             }
         }
         Ok(inputs)

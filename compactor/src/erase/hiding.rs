@@ -9,7 +9,7 @@ use siltstone_log::{
 use siltstone_metadata::erase;
 use siltstone_metadata::keys::erasure;
 use siltstone_metadata::shard::Hidden;
-use siltstone_store::{KeyRange, RangeLimit, Store};
+use siltstone_store::{Pages, Store};
 
 use super::EraseJobError;
 use crate::view::Views;
@@ -62,10 +62,11 @@ impl Hiding {
     }
 
     async fn add_dirty(&mut self, store: &dyn Store, id: ErasureId) -> Result<(), EraseJobError> {
-        let mut range = erasure::objects(id);
-        while self.dirty.len() < MOST_DIRTY {
-            let page = store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-            for (key, value) in &page.entries {
+        let mut pages = Pages::of(erasure::objects(id));
+        while self.dirty.len() < MOST_DIRTY
+            && let Some(page) = pages.next_fresh(store).await?
+        {
+            for (key, value) in &page {
                 let Some(segment) = erasure::parse_object(key) else { continue };
                 let object = ErasedObject::decode(value)?;
                 if object.deleted.is_none() {
@@ -73,10 +74,6 @@ impl Hiding {
                     dirty.erasures.push(id);
                     dirty.shards = object.shards;
                 }
-            }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => break,
             }
         }
         Ok(())

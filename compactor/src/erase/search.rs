@@ -10,16 +10,17 @@ use siltstone_log::{
 };
 use siltstone_metadata::erase;
 use siltstone_metadata::keys::{
-    erasure, inline_segment, partition_row, parts, segment_row, segment_trash, shard_floor, topic_id,
+    erasure, inline_segment, partition_row, parts, segment_row, shard_floor, topic_id,
 };
 use siltstone_metadata::lease::Held;
 use siltstone_objects::ReadError;
 use siltstone_records::{MAX_DECOMPRESSED, Scratch, batches};
-use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit, read_all};
+use siltstone_store::{Commit, KeyRange, Mutation, Pages, RangeLimit, read_all};
 use tokio::time::Instant;
 
 use super::EraseJobError;
 use crate::context::Context;
+use crate::reclaim::trash;
 use crate::source::{Source, decoded};
 
 /// Segments that one step looks at, at most.
@@ -145,21 +146,15 @@ impl Context {
     async fn note_ends(&self, held: &Held, id: ErasureId, row: &ErasureRow) -> Result<bool, EraseJobError> {
         let mut ends = Vec::new();
         for shard in erase::shards_of(row.topic, row.partitions, self.shards) {
-            let mut range = partition_row::of_topic(shard, row.topic);
-            loop {
-                let snapshot = self.store.snapshot().await?;
-                let page = snapshot.range(&range, RangeLimit::default()).await?;
+            let mut pages = Pages::of(partition_row::of_topic(shard, row.topic));
+            while let Some((snapshot, page)) = pages.next_seen(self.store.as_ref()).await? {
                 let partitions: BTreeSet<PartitionId> =
-                    page.entries.iter().filter_map(|(key, _)| partition_row::parse(key)).collect();
+                    page.iter().filter_map(|(key, _)| partition_row::parse(key)).collect();
                 for partition in partitions {
                     let prefix = partition_row::prefix(shard, partition);
                     let Some(bytes) = parts::get(snapshot.as_ref(), &prefix).await? else { continue };
                     let erased = PartitionRow::decode(&bytes)?.erasures.remove(&id);
                     ends.extend(erased.map(|erased| erasure::set_upto(id, partition.index, erased.upto)));
-                }
-                match page.entries.last() {
-                    Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                    _ => break,
                 }
             }
         }
@@ -198,25 +193,14 @@ impl Context {
 
     /// As [`Context::candidates`], of trash, in the order of the segments.
     async fn trash(&self, last: SegmentId) -> Result<(Vec<Candidate>, SegmentId, bool), EraseJobError> {
-        let mut all = BTreeMap::new();
-        let mut range = segment_trash::all();
-        loop {
-            let page = self.store.snapshot().await?.range(&range, RangeLimit::default()).await?;
-            for (key, value) in &page.entries {
-                if let (Some((_, id)), Some((inline, length))) =
-                    (segment_trash::parse(key), segment_trash::decode(value))
-                {
-                    // Who wrote it is not known any more; nobody refers to it, so no offset counts: its records are dead.
-                    let (merged, shards) = (false, ShardSet::default());
-                    all.insert(id, Candidate { id, inline, merged, length, shards });
-                }
-            }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => break,
-            }
-        }
-        let mut rest = all.into_values().filter(|candidate| candidate.id > last).peekable();
+        let all = trash::all(self.store.as_ref()).await?;
+        let candidate = |(id, value): (SegmentId, Option<(bool, u64)>)| {
+            let (inline, length) = value.filter(|_| id > last)?;
+            // Who wrote it is not known any more; nobody refers to it, so no offset counts: its records are dead.
+            let (merged, shards) = (false, ShardSet::default());
+            Some(Candidate { id, inline, merged, length, shards })
+        };
+        let mut rest = all.into_iter().filter_map(candidate).peekable();
         let found: Vec<Candidate> = rest.by_ref().take(PAGE).collect();
         let last = found.last().map_or(last, |candidate| candidate.id);
         Ok((found, last, rest.peek().is_none()))

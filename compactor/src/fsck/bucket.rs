@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use siltstone_log::{RegistrationId, SegmentId};
 use siltstone_metadata::keys::{ended_registration, registration};
 use siltstone_objects::{ObjectInfo, ReadError};
+use siltstone_store::Pages;
 use tokio::time::Instant;
 
 use super::FsckError;
@@ -78,8 +79,9 @@ impl Look<'_> {
         let cx = self.cx;
         let mut view = View::new(cx.store.as_ref()).await?;
         let mut writers: BTreeSet<RegistrationId> = BTreeSet::new();
-        for mut range in [Some(registration::all()), Some(ended_registration::all())] {
-            while let Some(page) = view.page(&mut range).await? {
+        for range in [registration::all(), ended_registration::all()] {
+            let mut pages = Pages::of(range);
+            while let Some(page) = view.page(&mut pages).await? {
                 let live =
                     |key: &[u8]| key.last_chunk::<16>().map(|id| RegistrationId(u128::from_be_bytes(*id)));
                 writers.extend(page.iter().filter_map(|(key, _)| live(key)));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use siltstone_log::{ErasedObject, ErasureId, ErasureRow, SegmentId};
 use siltstone_metadata::keys::{erasure, segment_row};
+use siltstone_store::Pages;
 
 use super::FsckError;
 use super::finding::{Finding, Kind, Place};
@@ -15,8 +16,8 @@ impl Look<'_> {
         let mut view = View::new(self.cx.store.as_ref()).await?;
         let mut found = Vec::new();
         let mut completed = Vec::new();
-        let mut range = Some(erasure::all());
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(erasure::all());
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(id) = erasure::parse(&key) else { continue };
                 match ErasureRow::decode(&value) {
@@ -49,8 +50,8 @@ async fn objects(
     found: &mut Vec<Finding>,
 ) -> Result<BTreeSet<SegmentId>, FsckError> {
     let mut deleted = BTreeSet::new();
-    let mut range = Some(erasure::objects(id));
-    while let Some(page) = view.page(&mut range).await? {
+    let mut pages = Pages::of(erasure::objects(id));
+    while let Some(page) = view.page(&mut pages).await? {
         for (key, value) in page {
             let Some(segment) = erasure::parse_object(&key) else { continue };
             match ErasedObject::decode(&value) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use siltstone_metadata::keys::parts;
-use siltstone_store::{Entry, KeyRange, RangeLimit, Snapshot, Store, StoreError};
+use siltstone_store::{Entry, Pages, Snapshot, Store, StoreError};
 
 /// Snapshots that one read may find too old.
 const TRIES: usize = 20;
@@ -56,22 +56,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The next page of a range, which then begins behind it; `None`: that was all.
-    pub(super) async fn page(
-        &mut self,
-        range: &mut Option<KeyRange>,
-    ) -> Result<Option<Vec<Entry>>, StoreError> {
-        let Some(now) = range.take() else { return Ok(None) };
+    /// The next page of a range; `None`: that was all.
+    pub(super) async fn page(&mut self, pages: &mut Pages) -> Result<Option<Vec<Entry>>, StoreError> {
         let mut tries = 0;
-        let page = loop {
-            match self.snapshot.range(&now, RangeLimit::default()).await {
-                Ok(page) => break page,
+        loop {
+            match pages.next(self.snapshot.as_ref()).await {
+                Ok(page) => return Ok(page),
                 Err(error) => self.renew(error, &mut tries).await?,
             }
-        };
-        if let Some((last, _)) = page.entries.last().filter(|_| page.more) {
-            *range = Some(KeyRange { begin: KeyRange::key(last.clone()).end, end: now.end });
         }
-        Ok(Some(page.entries))
     }
 }

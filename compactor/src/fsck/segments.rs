@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use siltstone_log::{SegmentId, SegmentRow, ShardId};
 use siltstone_metadata::keys::{inline_segment, segment_row, segment_trash};
+use siltstone_store::Pages;
 
 use super::FsckError;
 use super::finding::{Finding, Kind, Place};
@@ -23,8 +24,8 @@ impl Look<'_> {
     async fn segment_rows(&mut self) -> Result<(), FsckError> {
         let cx = self.cx;
         let mut view = View::new(cx.store.as_ref()).await?;
-        let mut range = Some(segment_row::all());
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(segment_row::all());
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(id) = segment_row::parse(&key) else { continue };
                 self.checked.segments += 1;
@@ -62,8 +63,8 @@ impl Look<'_> {
     async fn trash(&mut self) -> Result<(), FsckError> {
         let cx = self.cx;
         let mut view = View::new(cx.store.as_ref()).await?;
-        let mut range = Some(segment_trash::all());
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(segment_trash::all());
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some((stamp, id)) = segment_trash::parse(&key) else { continue };
                 self.checked.trash += 1;
@@ -93,9 +94,9 @@ impl Look<'_> {
     async fn inline(&mut self) -> Result<(), FsckError> {
         let cx = self.cx;
         let mut view = View::new(cx.store.as_ref()).await?;
-        let mut range = Some(inline_segment::all());
+        let mut pages = Pages::of(inline_segment::all());
         let mut open: Option<(SegmentId, u64)> = None;
-        while let Some(page) = view.page(&mut range).await? {
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(id) = inline_segment::parse(&key) else { continue };
                 match &mut open {

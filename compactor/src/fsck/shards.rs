@@ -12,7 +12,7 @@ use siltstone_metadata::keys::{
     aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, segment_use, shard_counted,
     shard_floor, shard_head, shard_log, shard_voids,
 };
-use siltstone_store::KeyRange;
+use siltstone_store::Pages;
 
 use super::FsckError;
 use super::checks::{self, ChunkChecker, Expected};
@@ -43,8 +43,8 @@ impl Look<'_> {
         let mut view = View::new(cx.store.as_ref()).await?;
         let mut frame =
             Frame { shard, rows: BTreeMap::new(), condemned: BTreeSet::new(), cleaned: BTreeSet::new() };
-        let mut range = Some(condemned_topic::of_shard(shard));
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(condemned_topic::of_shard(shard));
+        while let Some(page) = view.page(&mut pages).await? {
             frame.condemned.extend(page.iter().filter_map(|(key, _)| condemned_topic::parse(key)));
         }
         let head = view.parts(&shard_head::prefix(shard)).await?;
@@ -80,8 +80,8 @@ impl Look<'_> {
     async fn rows(&mut self, view: &mut View<'_>, frame: &mut Frame) -> Result<(), FsckError> {
         let shard = frame.shard;
         let mut whole: BTreeMap<PartitionId, BytesMut> = BTreeMap::new();
-        let mut range = Some(partition_row::of_shard(shard));
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(partition_row::of_shard(shard));
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(id) = partition_row::parse(&key) else { continue };
                 whole.entry(id).or_default().extend_from_slice(&value);
@@ -116,8 +116,8 @@ impl Look<'_> {
     }
 
     async fn cleaned(&mut self, view: &mut View<'_>, frame: &mut Frame) -> Result<(), FsckError> {
-        let mut range = Some(cleaned::of_shard(frame.shard));
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(cleaned::of_shard(frame.shard));
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(id) = cleaned::parse(&key) else { continue };
                 frame.cleaned.insert(id);
@@ -149,8 +149,8 @@ impl Look<'_> {
         let mut sums: BTreeMap<SegmentId, u64> = BTreeMap::new();
         let mut open: Option<(PartitionId, ChunkChecker)> = None;
         let mut without: BTreeSet<PartitionId> = frame.rows.keys().copied().collect();
-        let mut range = Some(extent_chunk::of_shard(shard));
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(extent_chunk::of_shard(shard));
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some((id, base)) = extent_chunk::parse(&key) else { continue };
                 without.remove(&id);
@@ -195,8 +195,8 @@ impl Look<'_> {
         let shard = frame.shard;
         for (id, row) in frame.rows.iter().filter(|(_, row)| row.aborted.is_some()) {
             let mut chunks = Vec::new();
-            let mut range = Some(aborted_chunk::between(shard, *id, 0, i64::MAX));
-            while let Some(page) = view.page(&mut range).await? {
+            let mut pages = Pages::of(aborted_chunk::between(shard, *id, 0, i64::MAX));
+            while let Some(page) = view.page(&mut pages).await? {
                 for (key, value) in page {
                     let base = key.last_chunk::<8>().map_or(0, |base| i64::from_be_bytes(*base));
                     match decode_aborted(&value) {
@@ -221,8 +221,8 @@ impl Look<'_> {
         sums: &mut BTreeMap<SegmentId, u64>,
     ) -> Result<(), FsckError> {
         let mut counted = Vec::new();
-        let mut range = Some(segment_use::of_shard(shard));
-        while let Some(page) = view.page(&mut range).await? {
+        let mut pages = Pages::of(segment_use::of_shard(shard));
+        while let Some(page) = view.page(&mut pages).await? {
             for (key, value) in page {
                 let Some(segment) = segment_use::parse(&key) else { continue };
                 let number = value.as_ref().try_into().map_or(u64::MAX, u64::from_le_bytes);
@@ -327,8 +327,8 @@ async fn each_entry(
         found.push(Finding::new(Kind::Undecodable, place, "the shard's floor, or its list of void entries"));
     }
     let (floor, voids) = (floor.unwrap_or(Position::ZERO), voids.unwrap_or_default());
-    let mut range: Option<KeyRange> = Some(shard_log::after(shard, floor));
-    while let Some(page) = view.page(&mut range).await? {
+    let mut pages = Pages::of(shard_log::after(shard, floor));
+    while let Some(page) = view.page(&mut pages).await? {
         for (key, value) in page {
             if shard_log::position(&key).is_some_and(|at| voids.contains(&at)) {
                 continue;
@@ -352,8 +352,8 @@ pub(super) async fn each_extent(
     mut with: impl FnMut(PartitionId, &Extent),
 ) -> Result<(), FsckError> {
     let mut view = View::new(cx.store.as_ref()).await?;
-    let mut range = Some(extent_chunk::of_shard(shard));
-    while let Some(page) = view.page(&mut range).await? {
+    let mut pages = Pages::of(extent_chunk::of_shard(shard));
+    while let Some(page) = view.page(&mut pages).await? {
         for (key, value) in page {
             let Some((partition, _)) = extent_chunk::parse(&key) else { continue };
             decode_extents(&value).iter().flatten().for_each(|extent| with(partition, extent));

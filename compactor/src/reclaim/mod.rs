@@ -14,7 +14,7 @@
 
 mod orphans;
 pub(crate) mod sweep;
-mod trash;
+pub(crate) mod trash;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

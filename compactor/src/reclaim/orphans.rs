@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use siltstone_log::{RegistrationId, SegmentId};
 use siltstone_metadata::bugs::{self, Bug};
-use siltstone_metadata::keys::{ended_registration, segment_row, segment_trash};
+use siltstone_metadata::keys::{ended_registration, segment_row};
 use siltstone_metadata::lease::Held;
-use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit};
+use siltstone_store::{Commit, KeyRange, Mutation, Pages, RangeLimit};
 use tokio::time::Instant;
 
-use super::ReclaimError;
+use super::{ReclaimError, trash};
 use crate::context::Context;
 use crate::telemetry;
 
@@ -90,19 +90,10 @@ async fn known(cx: &Context, listed: &[SegmentId]) -> Result<BTreeSet<SegmentId>
     // No more than lies between them: a long life wrote many.
     let end = KeyRange::key(segment_row::key(*last)).end;
     let rows = KeyRange { begin: segment_row::key(*first), end };
-    for mut range in [rows, segment_trash::all()] {
-        loop {
-            let snapshot = cx.store.snapshot().await?;
-            let page = snapshot.range(&range, RangeLimit::default()).await?;
-            for (key, _) in &page.entries {
-                let trash = segment_trash::parse(key).map(|(_, id)| id);
-                known.extend(segment_row::parse(key).or(trash));
-            }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => break,
-            }
-        }
+    let mut pages = Pages::of(rows);
+    while let Some(page) = pages.next_fresh(cx.store.as_ref()).await? {
+        known.extend(page.iter().filter_map(|(key, _)| segment_row::parse(key)));
     }
+    known.extend(trash::all(cx.store.as_ref()).await?.into_keys());
     Ok(known)
 }

@@ -8,7 +8,7 @@ use siltstone_metadata::keys::{
     registration, segment_row, segment_trash, segment_use, shard_counted, shard_floor, shard_log,
 };
 use siltstone_metadata::lease::Held;
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Pages, RangeLimit, Snapshot};
 
 use super::ReclaimError;
 use crate::context::Context;
@@ -22,24 +22,18 @@ const AT_ONCE: usize = 200;
 
 /// Makes trash of what nobody uses. Returns how many segments.
 pub(super) async fn sweep(cx: &Context, held: &Held) -> Result<u64, ReclaimError> {
-    let mut range = segment_row::all();
+    let mut pages = Pages::of(segment_row::all()).sized(ROWS);
     let mut trashed = 0;
-    loop {
-        let snapshot = cx.store.snapshot().await?;
-        let limit = RangeLimit { entries: ROWS, ..RangeLimit::default() };
-        let page = snapshot.range(&range, limit).await?;
-        let seen = look(cx.shards, snapshot.as_ref(), &page.entries).await?;
+    while let Some((snapshot, page)) = pages.next_seen(cx.store.as_ref()).await? {
+        let seen = look(cx.shards, snapshot.as_ref(), &page).await?;
         stamp(cx, snapshot.as_ref(), &seen).await?;
         let dead: Vec<SegmentId> =
             seen.iter().filter(|seen| seen.fate == Fate::Dead).map(|seen| seen.id).collect();
         for some in dead.chunks(AT_ONCE) {
             trashed += condemn(cx, held, some).await?;
         }
-        match page.entries.last() {
-            Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-            _ => return Ok(trashed),
-        }
     }
+    Ok(trashed)
 }
 
 /// A segment's row, and what is to become of the segment.
@@ -110,20 +104,16 @@ async fn uses(
     last: SegmentId,
     used: &mut BTreeSet<SegmentId>,
 ) -> Result<(), ReclaimError> {
-    let mut range = segment_use::between(shard, first, last);
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        for (key, value) in &page.entries {
+    let mut pages = Pages::of(segment_use::between(shard, first, last));
+    while let Some(page) = pages.next(snapshot).await? {
+        for (key, value) in &page {
             // What is no number counts as a use: nothing is deleted by mistake.
             if segment_use::decode(value) != Some((0, 0)) {
                 used.extend(segment_use::parse(key));
             }
         }
-        match page.entries.last() {
-            Some((end, _)) if page.more => range.begin = KeyRange::key(end.clone()).end,
-            _ => return Ok(()),
-        }
     }
+    Ok(())
 }
 
 /// Makes trash of these, if nothing has changed.

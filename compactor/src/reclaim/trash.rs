@@ -1,11 +1,13 @@
 //! Deleting what has been trash for long enough.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use siltstone_log::SegmentId;
 use siltstone_metadata::keys::{inline_segment, parts, segment_trash};
 use siltstone_metadata::lease::Held;
-use siltstone_store::{Commit, Mutation, RangeLimit, Version};
+use siltstone_store::{Commit, Entry, Mutation, Pages, RangeLimit, Store, StoreError, Version};
 use tokio::time::Instant;
 
 use super::ReclaimError;
@@ -16,6 +18,18 @@ use crate::telemetry;
 const AT_ONCE: usize = 100;
 /// How long their deletion is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All trash: whether a segment is inline, and its length, if that can be read. What is trash from before the call until its end is among it.
+pub(crate) async fn all(store: &dyn Store) -> Result<BTreeMap<SegmentId, Option<(bool, u64)>>, StoreError> {
+    let mut all = BTreeMap::new();
+    let mut pages = Pages::of(segment_trash::all());
+    while let Some(page) = pages.next_fresh(store).await? {
+        let parsed =
+            |(key, value): &Entry| Some((segment_trash::parse(key)?.1, segment_trash::decode(value)));
+        all.extend(page.iter().filter_map(parsed));
+    }
+    Ok(all)
+}
 
 /// Deletes what became trash at `version` or before. Returns how many segments.
 pub(super) async fn empty(cx: &Context, held: &Held, version: Version) -> Result<u64, ReclaimError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use siltstone_log::{CatalogEntry, ClusterRow, FormatError, Position, TopicRow, decode_configs};
-use siltstone_store::{KeyRange, RangeLimit, Snapshot, Store, StoreError, Watch};
+use siltstone_store::{Pages, RangeLimit, Snapshot, Store, StoreError, Watch};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -128,15 +128,10 @@ async fn load(snapshot: &dyn Snapshot) -> Result<CatalogState, CatalogReadError>
     let floor = floor.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(Position::ZERO, Position);
     let position = last.entries.first().and_then(|(key, _)| catalog_log::position(key)).unwrap_or(floor);
     let mut state = CatalogState::new(position, level);
-    let mut range = topic_name::all();
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        for (_, value) in &page.entries {
+    let mut pages = Pages::of(topic_name::all());
+    while let Some(page) = pages.next(snapshot).await? {
+        for (_, value) in &page {
             state.put(TopicRow::decode(value)?);
-        }
-        match page.entries.last() {
-            Some((key, _)) if page.more => range.begin = KeyRange::key(key.clone()).end,
-            _ => break,
         }
     }
     let brokers = snapshot.range(&broker_configs::all(), RangeLimit::default()).await?;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use siltstone_log::{Position, SegmentId, decode_extents};
-use siltstone_store::{Commit, KeyRange, Mutation, RangeLimit};
+use siltstone_store::{Commit, KeyRange, Mutation, Pages};
 
 use super::batch::uses;
 use super::rows::corrupt;
@@ -73,11 +73,9 @@ impl Checkpointer {
     async fn sum_up(&self) -> Result<BTreeMap<SegmentId, u64>, CheckpointError> {
         let shard = self.shard.id();
         let mut sums: BTreeMap<SegmentId, u64> = BTreeMap::new();
-        let mut range = extent_chunk::of_shard(shard);
-        loop {
-            let snapshot = self.store.0.snapshot().await?;
-            let page = snapshot.range(&range, RangeLimit::default()).await?;
-            for (key, value) in &page.entries {
+        let mut pages = Pages::of(extent_chunk::of_shard(shard));
+        while let Some(page) = pages.next_fresh(self.store.0.as_ref()).await? {
+            for (key, value) in &page {
                 let Some((partition, _)) = extent_chunk::parse(key) else { continue };
                 let extents = decode_extents(value)
                     .map_err(|error| corrupt(shard, Position::ZERO, partition, error))?;
@@ -86,10 +84,7 @@ impl Checkpointer {
                     *sum = sum.wrapping_add(some);
                 }
             }
-            match page.entries.last() {
-                Some((last, _)) if page.more => range.begin = KeyRange::key(last.clone()).end,
-                _ => return Ok(sums),
-            }
         }
+        Ok(sums)
     }
 }
