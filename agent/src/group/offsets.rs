@@ -7,7 +7,7 @@ use siltstone_configs::BrokerConfig;
 use siltstone_log::{OffsetRow, PartitionId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::group::classic;
-use siltstone_metadata::group::consumer::{Committer, Refusal};
+use siltstone_metadata::group::consumer::{Committer, Committing, Refusal};
 use siltstone_metadata::keys::{group_head, group_member, group_offset, group_pending, parts};
 use siltstone_metadata::lease::GroupHold;
 use siltstone_metadata::transaction::Claim;
@@ -111,30 +111,30 @@ impl Groups {
         request: Request<'_>,
         offsets: Vec<NewOffset>,
     ) -> Result<(), GroupError> {
-        let mut mutations = Vec::with_capacity(offsets.len());
+        let mut some = Vec::with_capacity(offsets.len());
         let mut bytes = 0;
-        for NewOffset { partition, row } in offsets {
-            bytes += ROW_BYTES + row.metadata.len();
-            mutations.push(Mutation::Set { key: request.key(partition), value: row.encode().into() });
+        for offset in offsets {
+            bytes += ROW_BYTES + offset.row.metadata.len();
+            some.push(offset);
             if bytes >= WRITTEN_AT_ONCE {
-                self.commit_some(config, request, std::mem::take(&mut mutations)).await?;
+                self.commit_some(config, request, &std::mem::take(&mut some)).await?;
                 bytes = 0;
             }
         }
         // Also if there is nothing left: then it is a sign of life, and may be refused.
-        self.commit_some(config, request, mutations).await
+        self.commit_some(config, request, &some).await
     }
 
     async fn commit_some(
         self: &Arc<Self>,
         config: &BrokerConfig,
         request: Request<'_>,
-        mutations: Vec<Mutation>,
+        offsets: &[NewOffset],
     ) -> Result<(), GroupError> {
         let until = Instant::now() + std::time::Duration::from_millis(config.offsets.commit_timeout_ms);
         let mut pause = std::time::Duration::from_millis(1);
         loop {
-            let why = match self.try_commit(config, request, mutations.clone()).await {
+            let why = match self.try_commit(config, request, offsets).await {
                 Err(GroupError::Unavailable(why)) => why,
                 done => return done,
             };
@@ -152,11 +152,16 @@ impl Groups {
         self: &Arc<Self>,
         config: &BrokerConfig,
         request: Request<'_>,
-        mut mutations: Vec<Mutation>,
+        offsets: &[NewOffset],
     ) -> Result<(), GroupError> {
         let Request { group, who, transaction } = request;
         let snapshot = self.parts.store.snapshot().await?;
         let mut reads = Vec::new();
+        let set = |offset: &NewOffset| Mutation::Set {
+            key: request.key(offset.partition),
+            value: offset.row.encode().into(),
+        };
+        let mut mutations: Vec<Mutation> = offsets.iter().map(set).collect();
         if let Some(transaction) = transaction {
             let now = self.parts.ambient.clock.now();
             let joined = join(snapshot.as_ref(), group, transaction, now).await?;
@@ -165,7 +170,8 @@ impl Groups {
                 mutations.extend(joined.mutations);
             }
         }
-        let hold = self.permit(config, group, who.clone(), transaction.is_some()).await?;
+        let whose = transaction.map(|_| offsets.iter().map(|offset| offset.partition).collect());
+        let hold = self.permit(config, group, who.clone(), whose).await?;
         if !hold.holds(snapshot.as_ref()).await? && !bugs::on(Bug::OffsetsUnfenced) {
             // Loaded or lost since the snapshot: the next try tells.
             return Err(GroupError::Unavailable("the group has just been loaded".into()));
@@ -174,7 +180,7 @@ impl Groups {
         if mutations.is_empty() {
             return Ok(());
         }
-        reads.extend(commit_reads(group, &hold, who, &mutations));
+        reads.extend(commit_reads(request, &hold, &mutations));
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
         // In a task of its own: a client that goes away would leave a commit that may take effect behind its next one.
         let (groups, group) = (self.clone(), group.to_owned());
@@ -196,21 +202,24 @@ impl Groups {
         }
     }
 
-    /// Asks the machine whether these may be committed.
+    /// Asks the machine whether these may be committed. `handed_over`: to a transaction, these partitions' offsets.
     async fn permit(
         self: &Arc<Self>,
         config: &BrokerConfig,
         group: &str,
         who: OffsetCommitter,
-        transactional: bool,
+        handed_over: Option<Vec<PartitionId>>,
     ) -> Result<GroupHold, GroupError> {
         let (create, version) = (who.generation < 0, who.version);
+        let transactional = handed_over.is_some();
         let permitted = self
             .with(config, group, create, move |loaded, now| {
                 let OffsetCommitter { member, instance, generation, version } = &who;
                 let who = Committer { member, instance: instance.as_deref(), epoch: *generation };
                 let cx = now.context();
-                let may = loaded.machine.may_commit(&cx, &who, (!transactional).then_some(*version));
+                let how =
+                    handed_over.as_ref().map_or(Committing::At(*version), |these| Committing::With(these));
+                let may = loaded.machine.may_commit(&cx, &who, how);
                 if !bugs::on(Bug::AnybodyCommits) {
                     may?;
                 }
@@ -222,8 +231,8 @@ impl Groups {
             Err(GroupError::NotFound(_)) if transactional || version < KNOWS_NO_GROUP => {
                 Err(classic::Refusal::IllegalGeneration.into())
             }
-            // TxnOffsetCommit knows nothing of epochs of members.
-            Ok(Err(Refusal::StaleMemberEpoch { .. })) if transactional => {
+            // TxnOffsetCommit knows nothing of epochs of members, nor of owners.
+            Ok(Err(Refusal::StaleMemberEpoch { .. } | Refusal::OwnedByAnother { .. })) if transactional => {
                 Err(classic::Refusal::IllegalGeneration.into())
             }
             other => Ok(other??),
@@ -295,19 +304,18 @@ impl Groups {
 }
 
 /// What must be as it was when the committer was judged.
-fn commit_reads(
-    group: &str,
-    hold: &GroupHold,
-    who: &OffsetCommitter,
-    mutations: &[Mutation],
-) -> Vec<KeyRange> {
+fn commit_reads(request: Request<'_>, hold: &GroupHold, mutations: &[Mutation]) -> Vec<KeyRange> {
+    let Request { group, who, transaction } = request;
     if bugs::on(Bug::OffsetsUnfenced) {
         return Vec::new();
     }
     let mut reads = hold.reads();
     reads.push(KeyRange::key(group_head::key(group)));
-    // What it gives up in the consumer protocol changes its own row alone.
-    reads.extend((!who.member.is_empty()).then(|| parts::range(&group_member::prefix(group, &who.member))));
+    // What it gives up in the consumer protocol changes its own row alone; that another one has taken it since, only that one's.
+    reads.extend((!who.member.is_empty()).then(|| match transaction {
+        None => parts::range(&group_member::prefix(group, &who.member)),
+        Some(_) => group_member::of(group),
+    }));
     // A client that lost patience comes back over another connection: what it sent before must not land behind what it sends now.
     let written = mutations.iter().filter_map(|mutation| match mutation {
         Mutation::Set { key, .. } => Some(KeyRange::key(key.clone())),

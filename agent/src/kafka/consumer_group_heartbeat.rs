@@ -14,7 +14,10 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     let config = cx.broker.broker_config();
     let group = request.group_id.clone();
     let beat = heartbeat(request, cx.client_id.clone(), format!("/{}", cx.peer.ip()));
-    match cx.engine().groups().consumer_heartbeat(&config, &group, version, beat).await {
+    let (member, epoch, owned) = (beat.member.clone(), beat.epoch, beat.owned.clone());
+    let answer = cx.engine().groups().consumer_heartbeat(&config, &group, version, beat).await;
+    tracing::debug!(%group, %member, epoch, ?owned, ?answer, "heartbeat");
+    match answer {
         Ok(answer) => told(answer),
         Err(error) => Response {
             error_code: errors::group(&error).code(),

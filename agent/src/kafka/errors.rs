@@ -236,6 +236,8 @@ pub(super) fn consumer_group(refusal: &consumer::Refusal) -> ErrorCode {
         consumer::Refusal::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
         consumer::Refusal::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         consumer::Refusal::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
+        // Only transactions' offsets are refused so, and they know of generations only.
+        consumer::Refusal::OwnedByAnother { .. } => ErrorCode::IllegalGeneration,
         consumer::Refusal::UnsupportedVersion => ErrorCode::UnsupportedVersion,
     }
 }

@@ -42,13 +42,14 @@ pub use describe::{GroupState, MemberView, View};
 pub use embedded::PROTOCOL_TYPE;
 pub use leave::{Leaver, Left};
 pub use machine::{Change, ConsumerGroup};
-pub use offsets::Committer;
+pub use offsets::{Committer, Committing};
 pub use owners::TwoOwners;
 pub use pattern::compile as compile_pattern;
 pub use request::{AWAY_EPOCH, HeartbeatAnswer, HeartbeatRequest, LEAVE_EPOCH};
 
 use crate::catalog::CatalogState;
 use assign::Assignor;
+use owners::TopicIdText;
 
 /// What the cluster's configs say of consumer groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +158,14 @@ pub enum Refusal {
     /// A member that speaks the classic protocol should join again under this id.
     #[error("join again with the member id {0}")]
     MemberIdRequired(String),
+    /// An offset of a partition that another member has by now: what was done with its records must not take effect.
+    #[error("partition {partition} of topic {topic} is another member's by now")]
+    OwnedByAnother {
+        /// The topic.
+        topic: TopicIdText,
+        /// The partition.
+        partition: u32,
+    },
     /// Members of the consumer protocol commit with version 9 or above.
     #[error("OffsetCommit version 9 or above must be used by members of the consumer group protocol")]
     UnsupportedVersion,

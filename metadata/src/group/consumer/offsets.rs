@@ -1,7 +1,8 @@
 //! Who may commit and read offsets of the group, and whether it may go.
 
-use siltstone_log::TopicId;
+use siltstone_log::{PartitionId, TopicId};
 
+use super::owners::TopicIdText;
 use super::{ConsumerGroup, Refusal};
 
 /// Who touches the group's offsets.
@@ -15,26 +16,47 @@ pub struct Committer<'a> {
     pub epoch: i32,
 }
 
+/// In which way offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committing<'a> {
+    /// At once, by OffsetCommit in this version.
+    At(i16),
+    /// With a transaction: those of these partitions.
+    With(&'a [PartitionId]),
+}
+
 impl ConsumerGroup {
-    /// Whether these offsets may be committed. `version` is OffsetCommit's, or `None` for a transaction.
+    /// Whether these offsets may be committed.
+    ///
+    /// With a transaction, only those of partitions that no other member owns. Kafka 4.2 looks at the epoch alone, which a member gets by any
+    /// heartbeat; but a client may still process records of a partition that it has, in the heartbeat that brought the epoch, said not to own: librdkafka
+    /// 2.16 does while it takes in what it was assigned by the answer before. Its next owner would then process them again, exactly twice.
     ///
     /// # Errors
-    /// `UnknownMember`, `StaleMemberEpoch`, `IllegalGeneration`, `UnsupportedVersion`.
-    pub fn may_commit(&self, who: &Committer<'_>, version: Option<i16>) -> Result<(), Refusal> {
+    /// `UnknownMember`, `StaleMemberEpoch`, `IllegalGeneration`, `UnsupportedVersion`, `OwnedByAnother`.
+    pub fn may_commit(&self, who: &Committer<'_>, how: Committing<'_>) -> Result<(), Refusal> {
         // Tools commit for groups that nobody is in.
         if who.epoch < 0 && self.is_empty() {
             return Ok(());
         }
         // A transactional producer that does not know of members.
         let nameless = who.epoch == -1 && who.member.is_empty() && who.instance.is_none();
-        if version.is_none() && nameless {
+        if matches!(how, Committing::With(_)) && nameless {
             return Ok(());
         }
         let row = self.members.get(who.member).ok_or(Refusal::UnknownMember)?;
-        if row.classic.is_none() && version.is_some_and(|version| version < 9) {
+        if row.classic.is_none() && matches!(how, Committing::At(version) if version < 9) {
             return Err(Refusal::UnsupportedVersion);
         }
-        self.check_member_epoch(who)
+        self.check_member_epoch(who)?;
+        let Committing::With(partitions) = how else { return Ok(()) };
+        let other = |at: &&PartitionId| !self.owners.free_for(who.member, at.topic, at.index);
+        match partitions.iter().find(other) {
+            Some(PartitionId { topic, index }) => {
+                Err(Refusal::OwnedByAnother { topic: TopicIdText(*topic), partition: *index })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether these offsets may be read. `who` is `None` if the request names no member.

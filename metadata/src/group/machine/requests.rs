@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Context, Group, Kind};
 use crate::group::classic::{self, Answer, ClassicGroup, JoinRequest, Joined, SyncRequest, Synced, Token};
 use crate::group::consumer::{
-    self, ClassicBeat, ClassicJoin, ClassicSync, Committer, ConsumerGroup, HeartbeatAnswer, HeartbeatRequest,
-    Leaver,
+    self, ClassicBeat, ClassicJoin, ClassicSync, Committer, Committing, ConsumerGroup, HeartbeatAnswer,
+    HeartbeatRequest, Leaver,
 };
 
 impl Group {
@@ -129,16 +129,16 @@ impl Group {
         &mut self,
         cx: &Context<'_>,
         who: &Committer<'_>,
-        version: Option<i16>,
+        how: Committing<'_>,
     ) -> Result<(), consumer::Refusal> {
         match &mut self.kind {
             Kind::Classic(group) => {
-                let transactional = version.is_none();
+                let transactional = matches!(how, Committing::With(_));
                 let result =
                     group.may_commit(&cx.classic(), who.member, who.instance, who.epoch, transactional);
                 result.map_err(|refusal| as_consumer(refusal, who.epoch, group.generation()))
             }
-            Kind::Consumer(group) => group.may_commit(who, version),
+            Kind::Consumer(group) => group.may_commit(who, how),
         }
     }
 

@@ -7,7 +7,7 @@ use siltstone_log::{CatalogEntry, Partitions, Position, TopicId, TopicRow};
 
 use super::*;
 use crate::group::classic::{JoinRequest, Joined, SyncRequest, Token};
-use crate::group::consumer::{Committer, HeartbeatAnswer, HeartbeatRequest, Leaver};
+use crate::group::consumer::{Committer, Committing, HeartbeatAnswer, HeartbeatRequest, Leaver};
 
 struct Kit {
     group: Group,
@@ -258,7 +258,7 @@ fn offsets_are_guarded_by_either_protocol() {
     let mut kit = Kit::classic_group();
     let who = |member, epoch| Committer { member, instance: None, epoch };
     let commit = |kit: &mut Kit, member, epoch| {
-        kit.with(|group, cx| group.may_commit(cx, &who(member, epoch), Some(9)))
+        kit.with(|group, cx| group.may_commit(cx, &who(member, epoch), Committing::At(9)))
     };
     assert_eq!(commit(&mut kit, "c1", 1), Ok(()));
     let wrong = consumer::Refusal::IllegalGeneration { received: 0, expected: 1 };

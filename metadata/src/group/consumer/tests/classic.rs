@@ -188,7 +188,7 @@ fn classic_members_must_name_their_generation_and_sync_in_time() {
     assert_eq!(kit.with(|group, cx| group.classic_sync(cx, &sync("c1", 1))), Err(wrong.clone()));
     assert_eq!(beat_classic(&mut kit, "m1", 1), Err(Refusal::UnknownMember), "it speaks the other protocol");
     let who = Committer { member: "c1", instance: None, epoch: 1 };
-    assert_eq!(kit.group.may_commit(&who, Some(8)), Err(wrong));
+    assert_eq!(kit.group.may_commit(&who, Committing::At(8)), Err(wrong));
     let odd = ClassicSync { protocol: Some("odd".into()), ..sync("c1", 2) };
     assert_eq!(kit.with(|group, cx| group.classic_sync(cx, &odd)), Err(Refusal::InconsistentProtocol));
     assert_eq!(kit.pass(ms(19_999)), Vec::<String>::new());

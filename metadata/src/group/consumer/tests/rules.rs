@@ -1,5 +1,7 @@
 //! Epochs, fencing, static members, time-outs, reconciliation.
 
+use siltstone_log::PartitionId;
+
 use super::kit::*;
 use crate::group::consumer::assign::Assignor;
 use crate::group::consumer::*;
@@ -263,18 +265,50 @@ fn most_votes_choose_the_assignor() {
 fn members_commit_in_their_epoch() {
     let mut kit = Kit::new(&[("a", 2)]);
     let who = |member, epoch| Committer { member, instance: None, epoch };
-    assert_eq!(kit.group.may_commit(&who("", -1), Some(9)), Ok(()), "nobody is in the group");
+    assert_eq!(kit.group.may_commit(&who("", -1), Committing::At(9)), Ok(()), "nobody is in the group");
     kit.join("m1", &["a"]);
-    assert_eq!(kit.group.may_commit(&who("m1", 1), Some(9)), Ok(()));
-    assert_eq!(kit.group.may_commit(&who("m1", 1), Some(8)), Err(Refusal::UnsupportedVersion));
-    assert_eq!(kit.group.may_commit(&who("m1", 1), None), Ok(()));
+    assert_eq!(kit.group.may_commit(&who("m1", 1), Committing::At(9)), Ok(()));
+    assert_eq!(kit.group.may_commit(&who("m1", 1), Committing::At(8)), Err(Refusal::UnsupportedVersion));
+    assert_eq!(kit.group.may_commit(&who("m1", 1), Committing::With(&[])), Ok(()));
     let stale = Refusal::StaleMemberEpoch { received: 0, expected: 1 };
-    assert_eq!(kit.group.may_commit(&who("m1", 0), Some(9)), Err(stale.clone()));
-    assert_eq!(kit.group.may_commit(&who("m2", 1), Some(9)), Err(Refusal::UnknownMember));
-    assert_eq!(kit.group.may_commit(&who("", -1), Some(9)), Err(Refusal::UnknownMember));
-    assert_eq!(kit.group.may_commit(&who("", -1), None), Ok(()), "a transaction needs no member");
+    assert_eq!(kit.group.may_commit(&who("m1", 0), Committing::At(9)), Err(stale.clone()));
+    assert_eq!(kit.group.may_commit(&who("m2", 1), Committing::At(9)), Err(Refusal::UnknownMember));
+    assert_eq!(kit.group.may_commit(&who("", -1), Committing::At(9)), Err(Refusal::UnknownMember));
+    assert_eq!(
+        kit.group.may_commit(&who("", -1), Committing::With(&[])),
+        Ok(()),
+        "a transaction needs no member"
+    );
     assert_eq!(kit.group.may_fetch(None), Ok(()));
     assert_eq!(kit.group.may_fetch(Some(&who("m1", 0))), Err(stale));
+}
+
+#[test]
+fn a_transaction_takes_no_offsets_of_what_is_another_member_s_by_now() {
+    let mut kit = Kit::new(&[("a", 2)]);
+    let answer = kit.send(&join("m1", &["a"])).unwrap();
+    assert_eq!((answer.epoch, answer.assignment), (1, Some(parts(&[("a", &[0, 1])]))));
+    // m1 begins to take in both; m2 joins meanwhile.
+    kit.send(&join("m2", &["a"])).unwrap();
+    // As librdkafka does until it has taken them in: it owns nothing yet. So it has nothing to give up.
+    let answer = kit.send(&beat("m1", 1, Some(&Partitions::new()))).unwrap();
+    assert_eq!((answer.epoch, answer.assignment), (2, Some(parts(&[("a", &[0])]))));
+    let place = |index| PartitionId { topic: topic_id("a"), index };
+    let who = |member| Committer { member, instance: None, epoch: 2 };
+    let with = |kit: &Kit, member, index| {
+        kit.group.may_commit(&who(member), Committing::With(&[place(0), place(index)]))
+    };
+    assert_eq!(with(&kit, "m1", 1), Ok(()), "whoever gets it will wait for the transaction");
+    assert_eq!(kit.send(&beat("m2", 2, None)).unwrap().assignment, Some(parts(&[("a", &[1])])));
+    let refused = with(&kit, "m1", 1).unwrap_err();
+    assert!(matches!(refused, Refusal::OwnedByAnother { partition: 1, .. }), "{refused:?}");
+    assert!(matches!(with(&kit, "m2", 1), Err(Refusal::OwnedByAnother { partition: 0, .. })));
+    assert_eq!(with(&kit, "m1", 7), Ok(()), "nobody's");
+    assert_eq!(
+        kit.group.may_commit(&who("m1"), Committing::At(9)),
+        Ok(()),
+        "as Kafka does without a transaction"
+    );
 }
 
 #[test]
