@@ -4,6 +4,7 @@
 //! kind leave as they lie. Memory is bounded: few batches are decompressed at a time.
 
 use siltstone_log::{Extent, PartitionId};
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::ShardError;
 use siltstone_metadata::shard::Hidden;
 use siltstone_objects::cache::Rope;
@@ -17,11 +18,15 @@ use super::walk::{Found, Pieces, Walk};
 /// Extents that are filtered at once, over all connections: each may hold a decompressed batch.
 pub(super) const AT_ONCE: usize = 2;
 /// Records of a batch may have so many bytes once decompressed; what was produced had at most so many.
-const MAX_DECOMPRESSED: usize = 64 << 20;
+pub(super) const MAX_DECOMPRESSED: usize = 64 << 20;
+/// Extents of so many bytes are filtered on the spot, where none of their batches has more than [`LITTLE_DECOMPRESSED`] once decompressed.
+const LITTLE: u32 = 32 << 10;
+const LITTLE_DECOMPRESSED: usize = 128 << 10;
 
 impl Reader {
     /// What is hidden of a partition from an offset on.
     pub(super) async fn hidden(&self, partition: PartitionId, from: i64) -> Result<Hidden, FetchError> {
+        let from = if bugs::on(Bug::ErasedShown) { i64::MAX } else { from };
         self.state(partition, |state| Hidden::of(partition, state.row(), from)).await
     }
 
@@ -39,7 +44,16 @@ impl Reader {
         }
         let interrupted = || FetchError::Unavailable("interrupted".to_owned());
         let _one_of_few = self.filtering.acquire().await.map_err(|_| interrupted())?;
-        let part = part.clone();
+        let mut part = part.clone();
+        if extent.length <= LITTLE {
+            part.most = LITTLE_DECOMPRESSED;
+            if let Ok(full) = take(&extent, &rope, &part, &mut pieces) {
+                return Ok((Ok(full), pieces));
+            }
+            // From where it did not go on.
+            part.most = MAX_DECOMPRESSED;
+            part.offset = pieces.end.map_or(part.offset, |end| end.max(part.offset));
+        }
         let work = move || (take(&extent, &rope, &part, &mut pieces), pieces);
         tokio::task::spawn_blocking(work).await.map_err(|_| interrupted())
     }
@@ -71,13 +85,14 @@ pub(super) fn shown(
     walk: &Walk<'_>,
     found: &Found,
     hidden: &Hidden,
+    most: usize,
     scratch: &mut Scratch,
 ) -> Result<Option<Batch>, String> {
     if !hidden.concerns(found.base) {
         return Ok(None);
     }
     let batch = Batch::parse(&walk.bytes(found)).map_err(|error| error.to_string())?;
-    let left = without(&batch, |key| hidden.hides(found.base, key), MAX_DECOMPRESSED, scratch);
+    let left = without(&batch, |key| hidden.hides(found.base, key), most, scratch);
     let Some((bytes, _)) = left.map_err(|error| error.to_string())? else { return Ok(None) };
     Batch::parse(&bytes).map(Some).map_err(|error| error.to_string())
 }

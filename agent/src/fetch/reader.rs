@@ -186,7 +186,8 @@ impl Reader {
     ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
         let hidden = self.hidden(plan.partition, plan.offset).await?;
-        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden };
+        let most = erased::MAX_DECOMPRESSED;
+        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden, most };
         let mut pieces = Pieces::default();
         let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
@@ -302,13 +303,15 @@ impl Reader {
 #[derive(Clone)]
 pub(super) struct Part {
     /// From the one that holds this offset on.
-    offset: i64,
+    pub(super) offset: i64,
     /// Before this one.
     end: i64,
     max_bytes: usize,
     at_least_one: bool,
     /// Without these records.
     pub(super) hidden: Hidden,
+    /// A batch that is looked through has at most so many bytes once decompressed.
+    pub(super) most: usize,
 }
 
 /// Takes the batches of an extent that are wanted. Whether there is no room for more.
@@ -328,7 +331,7 @@ pub(super) fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Piece
             return Ok(true);
         }
         walk.check(&found)?;
-        match erased::shown(&walk, &found, &part.hidden, &mut scratch)? {
+        match erased::shown(&walk, &found, &part.hidden, part.most, &mut scratch)? {
             Some(left) => walk.take_instead(&found, &left, pieces),
             None => walk.take(&found, pieces),
         }
