@@ -116,11 +116,33 @@ pub enum Bug {
     CondemnedUnnoted,
     /// What a deleted topic used is given up twice.
     CondemnedTwice,
+    /// Agents serve shards however long ago they were confirmed.
+    StaleServes,
+    /// Agents give out what is being erased.
+    ErasedShown,
+    /// An erasure takes what is written behind it, too.
+    ErasedLater,
+    /// Merges keep what is being erased.
+    ErasedMerged,
+    /// Segments are announced whatever has been asked to be erased since their bytes were read.
+    AnnounceUnread,
+    /// The search of an erasure passes over what agents have flushed: merges will take care of that.
+    FlushedUnsearched,
+    /// The search of an erasure leaves trash out, to which nothing refers any more.
+    TrashUnsearched,
+    /// What was flushed is taken to be newer than an erasure by its row, which the last try of a commit writes, not the one that counts.
+    LastStampCounts,
+    /// What the bucket can't find at once is taken to be deleted.
+    MissingIsGone,
+    /// An erasure counts as completed once its objects are known.
+    ReceiptBeforeGone,
+    /// What others need of segments that must go is rewritten when it is due anyhow.
+    NothingMovedOut,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 55] = [
+    pub const ALL: [Bug; 66] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -176,6 +198,17 @@ impl Bug {
         Bug::DeletedUntold,
         Bug::CondemnedUnnoted,
         Bug::CondemnedTwice,
+        Bug::StaleServes,
+        Bug::ErasedShown,
+        Bug::ErasedLater,
+        Bug::ErasedMerged,
+        Bug::AnnounceUnread,
+        Bug::FlushedUnsearched,
+        Bug::TrashUnsearched,
+        Bug::LastStampCounts,
+        Bug::MissingIsGone,
+        Bug::ReceiptBeforeGone,
+        Bug::NothingMovedOut,
     ];
 }
 

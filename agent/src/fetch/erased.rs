@@ -16,6 +16,9 @@ use super::walk::{Found, Pieces, Walk};
 
 /// Extents that are filtered at once, over all connections: each may hold a decompressed batch.
 pub(super) const AT_ONCE: usize = 2;
+/// Extents of so many bytes are filtered on the spot, where none of their batches has more than [`LITTLE_DECOMPRESSED`] once decompressed.
+const LITTLE: u32 = 32 << 10;
+const LITTLE_DECOMPRESSED: usize = 128 << 10;
 
 impl Reader {
     /// Takes the batches of an extent that are wanted, without what is hidden. Whether there is no room for more, and all pieces so far.
@@ -32,7 +35,16 @@ impl Reader {
         }
         let interrupted = || FetchError::Unavailable("interrupted".to_owned());
         let _one_of_few = self.filtering.acquire().await.map_err(|_| interrupted())?;
-        let part = part.clone();
+        let mut part = part.clone();
+        if extent.length <= LITTLE {
+            part.most = LITTLE_DECOMPRESSED;
+            if let Ok(full) = take(&extent, &rope, &part, &mut pieces) {
+                return Ok((Ok(full), pieces));
+            }
+            // From where it did not go on.
+            part.most = MAX_DECOMPRESSED;
+            part.offset = pieces.end.map_or(part.offset, |end| end.max(part.offset));
+        }
         let work = move || (take(&extent, &rope, &part, &mut pieces), pieces);
         tokio::task::spawn_blocking(work).await.map_err(|_| interrupted())
     }
@@ -64,13 +76,14 @@ pub(super) fn shown(
     walk: &Walk<'_>,
     found: &Found,
     hidden: &Hidden,
+    most: usize,
     scratch: &mut Scratch,
 ) -> Result<Option<Batch>, String> {
     if !hidden.concerns(found.base) {
         return Ok(None);
     }
     let batch = Batch::parse(&walk.bytes(found)).map_err(|error| error.to_string())?;
-    let left = without(&batch, |key| hidden.hides(found.base, key), MAX_DECOMPRESSED, scratch);
+    let left = without(&batch, |key| hidden.hides(found.base, key), most, scratch);
     let Some((bytes, _)) = left.map_err(|error| error.to_string())? else { return Ok(None) };
     Batch::parse(&bytes).map(Some).map_err(|error| error.to_string())
 }

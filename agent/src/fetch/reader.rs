@@ -8,7 +8,7 @@ use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::{Hidden, PartitionState};
 use siltstone_objects::cache::{PageCache, Rope};
-use siltstone_records::{Scratch, end_batch};
+use siltstone_records::{MAX_DECOMPRESSED, Scratch, end_batch};
 use siltstone_store::Store;
 use tokio::sync::Semaphore;
 
@@ -126,7 +126,8 @@ impl Reader {
         // As much again is read ahead, should all of this be wanted.
         let look = |state: &PartitionState| {
             let (bounds, located) = locate::in_state(state, offset, 2 * max_bytes as u64);
-            (bounds, located, Hidden::of(partition, state.row(), offset))
+            let from = if bugs::on(Bug::ErasedShown) { i64::MAX } else { offset };
+            (bounds, located, Hidden::of(partition, state.row(), from))
         };
         let (mut bounds, mut located, mut hidden) = self.state(partition, look).await?;
         if matches!(located, Located::OutOfRange) {
@@ -188,7 +189,8 @@ impl Reader {
         at_least_one: bool,
     ) -> Result<(Read, Option<i64>), FetchError> {
         let (bounds, in_rows, max_bytes) = (plan.bounds, plan.in_rows, plan.max_bytes.min(left));
-        let part = Part { offset: plan.offset, end: plan.end, max_bytes, at_least_one, hidden: plan.hidden };
+        let (offset, hidden, most) = (plan.offset, plan.hidden, MAX_DECOMPRESSED);
+        let part = Part { offset, end: plan.end, max_bytes, at_least_one, hidden, most };
         let mut pieces = Pieces::default();
         let mut gap = None;
         while let Some((extent, begun)) = plan.begun.pop_front() {
@@ -296,13 +298,15 @@ impl Reader {
 #[derive(Clone)]
 pub(super) struct Part {
     /// From the one that holds this offset on.
-    offset: i64,
+    pub(super) offset: i64,
     /// Before this one.
     end: i64,
     max_bytes: usize,
     at_least_one: bool,
     /// Without these records.
     pub(super) hidden: Hidden,
+    /// A batch that is looked through has at most so many bytes once decompressed.
+    pub(super) most: usize,
 }
 
 /// Takes the batches of an extent that are wanted. Whether there is no room for more.
@@ -322,7 +326,7 @@ pub(super) fn take(extent: &Extent, rope: &Rope, part: &Part, pieces: &mut Piece
             return Ok(true);
         }
         walk.check(&found)?;
-        match erased::shown(&walk, &found, &part.hidden, &mut scratch)? {
+        match erased::shown(&walk, &found, &part.hidden, part.most, &mut scratch)? {
             Some(left) => walk.take_instead(&found, &left, pieces),
             None => walk.take(&found, pieces),
         }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use siltstone_log::{
     ErasedObject, ErasureId, ErasureRow, ErasureScan, FooterBlock, KeyDigest, PartitionId, PartitionRow,
     Position, RegistrationId, SegmentId, SegmentRow, ShardSet, TopicId,
 };
+use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::erase;
 use siltstone_metadata::keys::{
     erasure, inline_segment, partition_row, parts, segment_row, shard_floor, topic_id,
@@ -25,6 +27,9 @@ use crate::source::{Source, decoded};
 
 /// Segments that one step looks at, at most.
 const PAGE: usize = 100;
+/// Segments that are looked at side by side: one after the other the search would take as many answers of the object store as there are segments, and reclaim
+/// waits for it. Each has one block in memory.
+const AT_ONCE: usize = 8;
 /// What was found is written down after so long: a worker that dies loses no more.
 const KEPT: Duration = Duration::from_secs(10);
 /// Bytes of what is known of all partitions: some 30 each.
@@ -106,9 +111,12 @@ impl Context {
         };
         let meant = self.meant(id, row).await?;
         let (begun, mut mutations) = (Instant::now(), Vec::new());
-        let mut left = found.into_iter().peekable();
-        while let Some(candidate) = left.next() {
-            let records = self.records_in(&candidate, &meant).await?;
+        let mut left = found.len();
+        let looks: Vec<_> = found.into_iter().map(|candidate| self.look_at(candidate, &meant)).collect();
+        let mut looks = futures::stream::iter(looks).buffered(AT_ONCE);
+        while let Some((candidate, records)) = looks.next().await {
+            let records = records?;
+            left -= 1;
             let Candidate { id: segment, inline, length, shards, .. } = candidate;
             if let Some(records) = records {
                 let (found, deleted) = (self.ambient.clock.now(), None);
@@ -116,15 +124,17 @@ impl Context {
                 let (key, value) = (erasure::object(id, segment), object.encode().into());
                 mutations.push(Mutation::Set { key, value });
             }
-            if begun.elapsed() >= KEPT && left.peek().is_some() {
+            if begun.elapsed() >= KEPT && left > 0 {
                 (last, done) = (segment, false);
                 break;
             }
         }
         let (scan, scanned) = match (trash, done) {
             (_, false) => (ErasureScan::Under { trash, last }, None),
-            (false, true) => (ErasureScan::Under { trash: true, last: FIRST }, None),
-            (true, true) => (ErasureScan::Done, Some(self.ambient.clock.now())),
+            (false, true) if !bugs::on(Bug::TrashUnsearched) => {
+                (ErasureScan::Under { trash: true, last: FIRST }, None)
+            }
+            (_, true) => (ErasureScan::Done, Some(self.ambient.clock.now())),
         };
         self.keep(held, id, ErasureRow { scan, scanned, ..row.clone() }, mutations).await
     }
@@ -167,6 +177,9 @@ impl Context {
     }
 
     /// Segments in use behind `last` that may hold records of the topic from before the request; the last one that was looked at, and whether there are no more.
+    ///
+    /// The stamp in the row of what an agent flushed says nothing of that: a commit whose result was unknown is sent again, and writes the row anew, with a later
+    /// stamp than the entry which counts. So what was flushed since is searched as well, and goes if it holds such keys: its records are kept where they stand.
     async fn candidates(
         &self,
         row: &ErasureRow,
@@ -182,9 +195,9 @@ impl Context {
             let Some(id) = segment_row::parse(key) else { continue };
             last = id;
             let SegmentRow { inline, merged, length, stamp, shards, .. } = SegmentRow::decode(value)?;
-            // What an agent has flushed since holds nothing that was there.
-            let newer = !merged && stamp.is_some_and(|stamp| Some(stamp) > row.stamp);
-            if !newer && concerned.iter().any(|shard| shards.contains(*shard)) {
+            let newer = bugs::on(Bug::LastStampCounts) && stamp > row.stamp;
+            let passed_over = !merged && (newer || bugs::on(Bug::FlushedUnsearched));
+            if !passed_over && concerned.iter().any(|shard| shards.contains(*shard)) {
                 found.push(Candidate { id, inline, merged, length, shards });
             }
         }
@@ -218,19 +231,38 @@ impl Context {
         Ok(Meant { topic: row.topic, keys: row.keys.clone(), uptos })
     }
 
+    async fn look_at(
+        &self,
+        candidate: Candidate,
+        meant: &Meant,
+    ) -> (Candidate, Result<Option<u64>, EraseJobError>) {
+        let records = self.records_in(&candidate, meant).await;
+        (candidate, records)
+    }
+
     /// How many such records a segment holds; `None`: none. What can't be read counts as one that may hold some.
     async fn records_in(&self, candidate: &Candidate, meant: &Meant) -> Result<Option<u64>, EraseJobError> {
         match self.counted(candidate, meant).await {
             Ok(Ok(0)) => Ok(None),
             Ok(Ok(records)) => Ok(Some(records)),
-            // Deleted meanwhile.
-            Err(EraseJobError::Read(ReadError::NotFound { .. })) => Ok(None),
+            Err(EraseJobError::Read(ReadError::NotFound { .. })) => self.not_found(candidate.id).await,
             Ok(Err(what)) | Err(EraseJobError::Read(ReadError::Corrupt { reason: what, .. })) => {
                 tracing::error!(segment = %candidate.id, %what, "a segment can't be searched: it counts as one to be erased");
                 Ok(Some(0))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// An object is said not to be there. If it was deleted meanwhile the metadata don't know of it any more; else it may be there all the same.
+    async fn not_found(&self, id: SegmentId) -> Result<Option<u64>, EraseJobError> {
+        let snapshot = self.store.snapshot().await?;
+        let gone = self.gone(snapshot.as_ref(), std::iter::once(id)).await?;
+        if bugs::on(Bug::MissingIsGone) || gone.contains(&id) {
+            return Ok(None);
+        }
+        tracing::error!(segment = %id, "a segment can't be found: it counts as one to be erased");
+        Ok(Some(0))
     }
 
     async fn counted(

@@ -123,7 +123,7 @@ impl SegmentBuilder {
 
     /// Says what to leave out of the run's batches.
     pub fn hide(&mut self, hidden: Option<&Hidden>) {
-        self.hidden = hidden.cloned();
+        self.hidden = hidden.filter(|_| !bugs::on(Bug::ErasedMerged)).cloned();
     }
 
     /// Says what the run replaces, whatever batches are added: some of theirs may be left out, or be others. Only before the first one.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use siltstone_log::{ErasedRow, ErasureId, KeyDigest, PartitionId, PartitionRow, TopicId};
 
+use crate::bugs::{self, Bug};
+
 /// Erasures in force in a partition, as of some moment. Cheap to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
@@ -27,20 +29,21 @@ impl Hidden {
 
     /// Whether there may be hidden records in a batch that begins at this offset.
     pub fn concerns(&self, base: i64) -> bool {
-        self.erasures.values().any(|erased| base < erased.upto)
+        self.erasures.values().any(|erased| before(base, erased))
     }
 
     /// Whether records of this key are hidden in a batch that begins at `base`: no batch has records on both sides of an erasure's end.
     pub fn hides(&self, base: i64, key: &[u8]) -> bool {
         let digest = KeyDigest::of(self.topic, key);
-        self.erasures.values().any(|erased| base < erased.upto && erased.keys.contains(&digest))
+        self.erasures.values().any(|erased| before(base, erased) && erased.keys.contains(&digest))
     }
 
     /// The erasures that hide records of this key in a batch that begins at `base`.
     pub fn by(&self, base: i64, key: &[u8]) -> impl Iterator<Item = ErasureId> {
         let digest = KeyDigest::of(self.topic, key);
         let all = self.erasures.iter();
-        all.filter(move |(_, erased)| base < erased.upto && erased.keys.contains(&digest)).map(|(id, _)| *id)
+        all.filter(move |(_, erased)| before(base, erased) && erased.keys.contains(&digest))
+            .map(|(id, _)| *id)
     }
 
     /// Whether the row, as it is by now, hides nothing more.
@@ -52,4 +55,9 @@ impl Hidden {
     pub fn ids(&self) -> impl Iterator<Item = ErasureId> {
         self.erasures.keys().copied()
     }
+}
+
+/// Whether a batch that begins at `base` is meant by an erasure.
+fn before(base: i64, erased: &ErasedRow) -> bool {
+    base < erased.upto || bugs::on(Bug::ErasedLater)
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+mod eraser;
 mod idempotent;
 pub(super) mod members;
 mod plain;
@@ -33,6 +34,7 @@ pub(super) fn spawn(world: &Rc<World>, tasks: &mut JoinSet<()>) {
         at_work(world, tasks, plain::run(world.clone(), number));
         at_work(world, tasks, consumer::run(world.clone(), number));
         at_work(world, tasks, transactional::run(world.clone(), number));
+        at_work(world, tasks, eraser::run(world.clone(), number));
     }
     at_work(world, tasks, admin::run(world.clone()));
     members::spawn(world, tasks);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use siltstone_compactor::compact::plan;
 use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_compactor::worker::{Compactor, Worker};
+use siltstone_log::RegistrationId;
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::level::Level;
 use siltstone_objects::Objects;
@@ -38,6 +39,7 @@ pub(super) struct Place {
     life: RefCell<Arc<Level<bool>>>,
     lives: Cell<u64>,
     down_for: Cell<Duration>,
+    registration: Cell<Option<RegistrationId>>,
 }
 
 /// Settings under which virtual seconds bring what takes hours elsewhere.
@@ -82,12 +84,18 @@ impl Place {
             life: RefCell::default(),
             lives: Cell::new(0),
             down_for: Cell::new(Duration::ZERO),
+            registration: Cell::new(None),
         }
     }
 
     /// By how many milliseconds its clock is ahead.
     pub(super) fn ahead(&self) -> i64 {
         self.clock.ahead()
+    }
+
+    /// The last registration of a worker in this place.
+    pub(super) fn registration(&self) -> Option<RegistrationId> {
+        self.registration.get()
     }
 
     /// Ends its life at this moment. It starts again after `down_for`.
@@ -136,6 +144,8 @@ async fn one_life(world: &World, index: usize) {
     match Worker::begin(&world.compactors[index].compactor()).await {
         Ok(mut worker) => {
             world.event(format_args!("compactor {index} starts as {:?}", worker.registration()));
+            world.oracle.borrow_mut().compactors.insert(worker.registration());
+            world.compactors[index].registration.set(Some(worker.registration()));
             worker.work().await;
             worker.last_word().await;
             world.event(format_args!("compactor {index} finds that {:?} is over", worker.registration()));

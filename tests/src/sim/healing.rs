@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::clients::members::Group;
 use super::clients::{fetched, new_batch, send, spec};
 use super::invariants::s6::{self, Known};
-use super::invariants::{Violation, after_step, fail, groups, s1};
+use super::invariants::{Violation, after_step, erased, fail, groups, s1};
 use super::nemesis;
 use super::world::World;
 
@@ -139,20 +139,24 @@ async fn read_all(
     }
     while offset < bounds.high_watermark {
         let spec = FetchSpec { committed, ..spec(partition, offset, 30_000, Duration::ZERO) };
-        let results = ask(world, agent, async |engine| engine.reader().fetch(&spec).await).await?;
+        let question = async |engine: std::sync::Arc<siltstone_agent::engine::Engine>| {
+            let results = engine.reader().fetch(&spec).await;
+            (results, erased::promised(world, &engine, partition))
+        };
+        let (results, promised) = ask(world, agent, question).await?;
         let Some(result) = results.into_iter().next() else { return fail(NAME, "a fetch without an answer") };
         if let Err(FetchError::OutOfRange { log_start, .. }) = &result.records
             && *log_start > offset
         {
             // A trim whose result was unknown has landed.
-            fetched(world, asked, offset, &result, committed)?;
+            fetched(world, (asked, &promised), offset, &result, committed)?;
             offset = *log_start;
             continue;
         }
         if let Err(error) = &result.records {
             return Err(broken(agent, partition, error));
         }
-        let read = fetched(world, asked, offset, &result, committed)?;
+        let read = fetched(world, (asked, &promised), offset, &result, committed)?;
         if read.batches.is_empty() {
             return fail(NAME, format!("agent {agent}: nothing of {partition:?} comes from {offset}"));
         }

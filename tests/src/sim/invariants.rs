@@ -1,6 +1,7 @@
 //! The invariants of the design's section 9: one file each. Some are checked after every step, some by the oracle at every entry of a log,
 //! some at every answer that a client gets.
 
+pub(super) mod erased;
 pub(super) mod groups;
 pub(super) mod s1;
 pub(super) mod s10;
@@ -46,6 +47,7 @@ pub(super) struct Seen {
     s6: s6::Seen,
     s7: s7::Seen,
     s10: s10::Seen,
+    erased: erased::Seen,
 }
 
 impl Seen {
@@ -91,6 +93,7 @@ fn all(world: &World, slow: bool) -> Result<(), Violation> {
         seen.s7.rows(world, &oracle)?;
         seen.s10.published(&oracle)?;
         s8::kept(world, &oracle)?;
+        seen.erased.receipts(world, &oracle)?;
     }
     let mut counts = world.counts.borrow_mut();
     (counts.entries, counts.voids) = oracle.entries;

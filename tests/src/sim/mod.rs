@@ -18,6 +18,9 @@
 //! Some topics are compacted by key. Of those the oracle knows each record, and judges what is missing at every look at the rows and at every fetch: whether
 //! compaction may have taken it by then (`invariants/s9`). Topics are deleted in the middle of everything, and created again under their names.
 //!
+//! In some runs records of keys are erased: what is acknowledged as erased nobody may read, what is told completed nothing in the bucket may hold
+//! (`invariants/erased`). In some an operator has shards counted anew all the time, in some most transactions are aborted.
+//!
 //! A crash comes at a moment, or at the n-th request or answer from now on, so that a life ends between any two steps.
 //!
 //! A pause holds back all that an agent asks of the outside and all that is asked of it, in both directions, for a while. Its timers go on,
@@ -37,6 +40,7 @@ mod gate;
 mod healing;
 mod invariants;
 mod nemesis;
+mod operator;
 mod oracle;
 mod setup;
 mod trace;
@@ -123,6 +127,7 @@ async fn simulate(plan: Plan) -> Report {
     }
     clients::spawn(&world, &mut tasks);
     tasks.spawn_local(nemesis::run(world.clone()));
+    tasks.spawn_local(operator::run(world.clone()));
     steps(&world, |world| world.elapsed() >= plan.storm).await;
     if world.violation().is_none() {
         healing::begin(&world);

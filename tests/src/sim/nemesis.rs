@@ -1,5 +1,7 @@
 //! What breaks things: faults of both stores, crashes, pauses, cuts, clocks that jump.
 
+mod rewriting;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -83,7 +85,7 @@ fn handles(world: &World) -> impl Iterator<Item = &MemoryStore> {
 fn strike_compactor(world: &Rc<World>, chance: &mut Chance) {
     let index = chance.below(world.compactors.len() as u64) as usize;
     let lasting = Duration::from_millis(50 + chance.below(3000));
-    let faults = match chance.below(12) {
+    let faults = match chance.below(14) {
         0..=2 => {
             let (step, down_for) = (1 + chance.below(200), Duration::from_millis(chance.below(1500)));
             world.event(format_args!("compactor {index} crashes at step {step} from now, for {down_for:?}"));
@@ -99,6 +101,9 @@ fn strike_compactor(world: &Rc<World>, chance: &mut Chance) {
         5 | 6 => storm(chance),
         7 => Faults::cut(),
         8 | 9 => unknown_commits(),
+        // So that publishing takes longer than the grace, and others go on meanwhile.
+        10 => return slow_compactor(world, index, Duration::from_millis(2000 + chance.below(6000))),
+        11 => return rewriting::strike(world, chance, index),
         _ => {
             // Often longer than its leases.
             let lasting = Duration::from_millis(chance.below(3 * LEASE.as_millis() as u64));
@@ -109,6 +114,12 @@ fn strike_compactor(world: &Rc<World>, chance: &mut Chance) {
     };
     world.event(format_args!("the store of compactor {index} has faults, for {lasting:?}"));
     world.compactors[index].store.set_faults(faults);
+    later(world, lasting, move |world| world.compactors[index].store.set_faults(calm()));
+}
+
+fn slow_compactor(world: &Rc<World>, index: usize, lasting: Duration) {
+    world.event(format_args!("the store of compactor {index} is slow, for {lasting:?}"));
+    world.compactors[index].store.set_faults(slow());
     later(world, lasting, move |world| world.compactors[index].store.set_faults(calm()));
 }
 
@@ -127,6 +138,13 @@ fn store(world: &Rc<World>, index: usize, faults: Faults, lasting: Duration) {
     world.event(format_args!("the store of agent {index} has faults (cut: {}), for {lasting:?}", faults.cut));
     world.agents[index].store.set_faults(faults);
     later(world, lasting, move |world| world.agents[index].store.set_faults(calm()));
+}
+
+/// For a while an agent's commits are often unknown, and land when it has gone on.
+pub(super) fn late_commits(world: &Rc<World>, index: usize, lasting: Duration) {
+    let late = Duration::ZERO..=Duration::from_millis(1000);
+    let delay = Duration::ZERO..=Duration::from_millis(40);
+    store(world, index, Faults { unknown_late: 0.4, late, delay, ..calm() }, lasting);
 }
 
 fn bucket(world: &Rc<World>, chance: &mut Chance, lasting: Duration) {

@@ -4,6 +4,7 @@
 //! every partition loaded. Beside the fold it keeps what the fold must not decide by itself: which batch lies at which offset, by the bytes
 //! that are really there, and what clients were told.
 
+mod erasures;
 mod keyed;
 mod log;
 mod promises;
@@ -13,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use siltstone_configs::{BrokerLayers, Overrides, TopicConfig};
-use siltstone_log::{PartitionId, TopicId, TopicRow};
+use siltstone_log::{ErasureId, PartitionId, RegistrationId, SegmentId, TopicId, TopicRow};
 use siltstone_objects::testing::FaultyStore;
 use siltstone_store::memory::MemoryStore;
 
 use super::invariants::s5::Transactions;
 
+pub(super) use erasures::keys_of;
 pub(super) use keyed::{Clocks, KeyedLog, LogRecord, MAX_RECORDS_BYTES};
 pub(super) use log::{LogBatch, PartitionLog};
 pub(super) use promises::Promises;
@@ -36,6 +38,12 @@ pub(super) struct Oracle {
     pub(super) keyed: BTreeMap<TopicId, TopicConfig>,
     /// Topics that the logs say are deleted.
     pub(super) deleted: BTreeSet<TopicId>,
+    /// When erasures were asked for: the stamps of their entries.
+    pub(super) erasures: BTreeMap<ErasureId, [u8; 10]>,
+    /// When segments that agents flushed were committed.
+    pub(super) flushed: BTreeMap<SegmentId, [u8; 10]>,
+    /// Lives of compactors.
+    pub(super) compactors: BTreeSet<RegistrationId>,
     pub(super) clocks: Clocks,
     /// Entries seen, and void ones of them.
     pub(super) entries: (u64, u64),
@@ -53,6 +61,9 @@ impl Oracle {
             transactions: Transactions::default(),
             keyed: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            erasures: BTreeMap::new(),
+            flushed: BTreeMap::new(),
+            compactors: BTreeSet::new(),
             clocks,
             entries: (0, 0),
         }

@@ -175,6 +175,21 @@ pub(super) fn keyed_topic(seed: u64, name: &str, partitions: u32) -> NewTopic {
     NewTopic { name: name.into(), partitions, replication_factor: 1, configs }
 }
 
+/// Whether records of keys are erased.
+pub(super) fn erases(seed: u64) -> bool {
+    (seed / 4).is_multiple_of(2)
+}
+
+/// Whether an operator has shards counted anew all the time.
+pub(super) fn recounts(seed: u64) -> bool {
+    seed % 5 == 2
+}
+
+/// Whether transactions are mostly aborted, and mostly of topics that are compacted by key.
+pub(super) fn aborts(seed: u64) -> bool {
+    seed % 3 == 1
+}
+
 /// Whether topics are compacted once there is much to do only, so that something may be left to do.
 pub(super) fn lazily(seed: u64) -> bool {
     seed % 4 == 1

@@ -66,6 +66,10 @@ counts! {
     deleted,
     /// Topics created under the name of one that was deleted.
     created_again,
+    /// Erasures acknowledged.
+    erasures,
+    /// Erasures told completed.
+    erasures_completed,
     /// Segments that became trash.
     trashed,
     /// Pauses.

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) storming: Cell<bool>,
     pub(super) faults_on: Cell<u32>,
     pub(super) clients_at_work: Cell<usize>,
+    /// A compactor has just stored a segment that is not announced, and is slow from now on.
+    pub(super) rewriting: Cell<bool>,
     /// By group.
     pub(super) groups: RefCell<BTreeMap<&'static str, groups::Known>>,
     pub(super) group_config: Arc<BrokerConfig>,
@@ -62,7 +64,7 @@ impl World {
         let agents = 2 + chance.below(3) as usize;
         let store = MemoryStore::new(chance.any(), Faults::none());
         let bucket = Arc::new(FaultyStore::new(chance.any()));
-        let compactors = 1 + chance.below(2);
+        let compactors = 1 + chance.below(3);
         let compactors: Vec<_> = (0..compactors).map(|_| Place::new(&store, &bucket, &mut chance)).collect();
         let agents =
             (0..agents).map(|index| Agent::new(index, shards, &store, &bucket, &mut chance)).collect();
@@ -85,6 +87,7 @@ impl World {
             storming: Cell::new(true),
             faults_on: Cell::new(0),
             clients_at_work: Cell::new(0),
+            rewriting: Cell::new(false),
             groups: RefCell::default(),
             group_config: Arc::new(setup::group_config()),
             grouped: Cell::new(None),
@@ -207,6 +210,14 @@ impl World {
     pub(super) fn some_partition(&self, chance: &mut Chance) -> PartitionId {
         let all = self.partitions();
         all[chance.below(all.len() as u64) as usize]
+    }
+
+    /// One of a topic that is compacted by key, if there is any.
+    pub(super) fn some_keyed_partition(&self, chance: &mut Chance) -> Option<PartitionId> {
+        let oracle = self.oracle.borrow();
+        let keyed = |id: &PartitionId| oracle.keyed.contains_key(&id.topic);
+        let all: Vec<PartitionId> = self.partitions().into_iter().filter(keyed).collect();
+        all.get(chance.below(all.len().max(1) as u64) as usize).copied()
     }
 
     pub(super) fn report(&self, seed: u64) -> Report {

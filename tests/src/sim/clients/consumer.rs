@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use siltstone_agent::fetch::{FetchError, FetchPartition, FetchResult, FetchSpec};
-use siltstone_log::{PartitionId, TopicId};
+use siltstone_log::{ErasureId, PartitionId, TopicId, shard_of};
 use siltstone_store::memory::Chance;
 
 use super::{PATIENCE, some_agent, think};
 use crate::sim::invariants::Violation;
+use crate::sim::invariants::erased;
 use crate::sim::invariants::s1::{self, Brought};
 use crate::sim::invariants::s5;
 use crate::sim::invariants::s6::{self, Known};
@@ -47,10 +48,14 @@ async fn fetch(world: &World, chance: &mut Chance, agent: usize, partition: Part
     let max_bytes = [1, 1000, 20_000][chance.below(3) as usize];
     let max_wait = Duration::from_millis(chance.below(300));
     let spec = FetchSpec { committed: chance.happens(0.5), ..spec(partition, offset, max_bytes, max_wait) };
-    let answer = world.agents[agent].call(PATIENCE, async |engine| engine.reader().fetch(&spec).await).await;
-    for result in answer.into_iter().flatten() {
+    let ask = async |engine: std::sync::Arc<siltstone_agent::engine::Engine>| {
+        let results = engine.reader().fetch(&spec).await;
+        (results, erased::promised(world, &engine, partition))
+    };
+    let Ok((results, promised)) = world.agents[agent].call(PATIENCE, ask).await else { return };
+    for result in results {
         world.event(format_args!("fetch {agent} {partition:?} from {offset}: {}", shown(&result)));
-        world.check(fetched(world, asked, offset, &result, spec.committed).map(drop));
+        world.check(fetched(world, (asked, &promised), offset, &result, spec.committed).map(drop));
     }
 }
 
@@ -72,10 +77,11 @@ pub(in crate::sim) fn spec(
     FetchSpec { partitions, committed: false, min_bytes: 1, max_bytes, max_wait }
 }
 
-/// Judges an answer to a fetch.
+/// Judges an answer to a fetch. `asked`: what was known when it was asked for; `promised`: the erasures
+/// that it must go by.
 pub(in crate::sim) fn fetched(
     world: &World,
-    asked: Known,
+    (asked, promised): (Known, &BTreeSet<ErasureId>),
     offset: i64,
     result: &FetchResult,
     committed: bool,
@@ -91,10 +97,12 @@ pub(in crate::sim) fn fetched(
                 Some(_) => s1::read_compacted(&oracle, partition, offset, pieces)?,
                 None => s1::read(log, partition, offset, pieces)?,
             };
+            erased::not_shown(&oracle, partition, promised, &read.offsets)?;
             let bounds = result.bounds;
             let end = if committed { bounds.last_stable } else { bounds.high_watermark };
             let nothing = read.batches.is_empty() && (bounds.log_start..end).contains(&offset);
-            if nothing && offset >= log.log_start && !may_be_empty(&oracle, partition, offset, end) {
+            let may_be = || may_be_empty(&oracle, partition, offset, end) || withheld(&oracle, result);
+            if nothing && offset >= log.log_start && !may_be() {
                 let what = format!("{partition:?} read from {offset}: nothing, with {bounds:?}");
                 return Err(Violation { invariant: "S1", what });
             }
@@ -112,19 +120,29 @@ pub(in crate::sim) fn fetched(
         }
         Err(FetchError::OutOfRange { .. }) => {
             s6::out_of_range(&mut world.oracle.borrow_mut(), partition, asked, offset)?;
-            Ok(Brought { batches: Vec::new(), next: offset })
+            Ok(Brought { next: offset, ..Brought::default() })
         }
         Err(FetchError::NoPartition) if world.may_be_deleted(partition.topic) => {
-            Ok(Brought { batches: Vec::new(), next: offset })
+            Ok(Brought { next: offset, ..Brought::default() })
         }
         Err(FetchError::NoPartition) => {
             let what = format!("{partition:?} is said not to exist");
             Err(Violation { invariant: "S6", what })
         }
         Err(FetchError::Unavailable(_) | FetchError::Storage(_) | FetchError::Moved(_)) => {
-            Ok(Brought { batches: Vec::new(), next: offset })
+            Ok(Brought { next: offset, ..Brought::default() })
         }
     }
+}
+
+/// Whether an answer may have been taken back, since more is erased by now than it was filtered by.
+fn withheld(oracle: &Oracle, result: &FetchResult) -> bool {
+    let shard = shard_of(result.partition, oracle.shards.len() as u16);
+    let state = oracle.shards[usize::from(shard.0)].state.partition(result.partition);
+    state.is_some_and(|state| match &result.hidden {
+        Some(hidden) => !hidden.is_all_of(state.row()),
+        None => !state.row().erasures.is_empty(),
+    })
 }
 
 /// Whether compaction by key may have left nothing of offsets `from..to`: never of the last one.
@@ -190,7 +208,9 @@ async fn times(world: &World, chance: &mut Chance, agent: usize, partition: Part
         // Nothing: then there was nothing to be found among what was known.
         None if latest => {
             let end = asked.end.min(log.next - 1);
-            log.log_start >= asked.end || may_be_empty(&oracle, partition, log.log_start, end)
+            log.log_start >= asked.end
+                || !log.gone.is_empty()
+                || may_be_empty(&oracle, partition, log.log_start, end)
         }
         None => true,
     };

@@ -20,6 +20,7 @@ use super::{PATIENCE, new_batch, send, some_agent, think};
 use crate::sim::agent::NoAnswer;
 use crate::sim::batches::Made;
 use crate::sim::invariants::{Violation, fail, s1};
+use crate::sim::setup;
 use crate::sim::world::World;
 
 /// Tries of one step before the client gives its transaction up.
@@ -91,6 +92,13 @@ impl Client {
         self.connection = self.world.number();
     }
 
+    fn some_partition(&mut self) -> PartitionId {
+        let Client { world, chance, .. } = self;
+        let keyed = setup::aborts(world.seed) && chance.happens(0.7);
+        let keyed = if keyed { world.some_keyed_partition(chance) } else { None };
+        keyed.unwrap_or_else(|| world.some_partition(chance))
+    }
+
     async fn init(&mut self) -> Result<(), TransactionError> {
         let request = InitRequest { held: None, timeout_ms: TIMEOUT_MS };
         let (config, id) = (&self.config, &self.id);
@@ -119,7 +127,7 @@ impl Client {
         let number = self.world.number();
         self.world.oracle.borrow_mut().transactions.begins(self.number, number);
         let mut partitions: Vec<PartitionId> =
-            (0..1 + self.chance.below(3)).map(|_| self.world.some_partition(&mut self.chance)).collect();
+            (0..1 + self.chance.below(3)).map(|_| self.some_partition()).collect();
         partitions.sort_unstable();
         partitions.dedup();
         let mut good = self.implicit || self.add(producer, &partitions).await;
@@ -136,7 +144,7 @@ impl Client {
             self.producer = None;
             return;
         }
-        let commit = good && self.chance.happens(0.7);
+        let commit = good && self.chance.happens(if setup::aborts(self.world.seed) { 0.3 } else { 0.7 });
         self.end(producer, number, commit).await;
         if !good && !self.implicit {
             self.producer = None;

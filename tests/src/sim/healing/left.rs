@@ -8,11 +8,12 @@ use bytes::Bytes;
 use siltstone_log::{
     CleanedRow, PartitionId, SegmentId, SegmentRow, ShardId, TopicId, decode_extents, shard_of,
 };
+use siltstone_metadata::erase;
 use siltstone_metadata::keys::{
     aborted_chunk, cleaned, condemned_topic, extent_chunk, partition_row, registration, segment_row,
     segment_trash, topic_id,
 };
-use siltstone_metadata::shard::LEVEL_COMPACTION;
+use siltstone_metadata::shard::{LEVEL_COMPACTION, PartitionState};
 use siltstone_store::{KeyRange, Snapshot};
 use tokio::time::sleep;
 
@@ -61,6 +62,9 @@ fn left(world: &World) -> Option<String> {
     if let Some(segment) = unused(&oracle, snapshot.as_ref()) {
         return Some(format!("nobody uses {segment}, and it is there"));
     }
+    if let Some(what) = unerased(&oracle, snapshot.as_ref()) {
+        return Some(what);
+    }
     let live = world.partitions();
     let mut keyed = live.into_iter().filter(|id| oracle.keyed.contains_key(&id.topic));
     keyed.find_map(|id| to_compact(world, &oracle, snapshot.as_ref(), id))
@@ -84,6 +88,18 @@ fn of_deleted(oracle: &Oracle, snapshot: &dyn Snapshot, topic: TopicId) -> Optio
         }
     }
     get(snapshot, &topic_id::key(topic)).map(|_| format!("{topic:?} was deleted, and its id is still known"))
+}
+
+/// An erasure that has not come to its end, or of which digests are left.
+fn unerased(oracle: &Oracle, snapshot: &dyn Snapshot) -> Option<String> {
+    let rows = at_once(erase::list(snapshot)).unwrap_or_default();
+    let row = rows.into_iter().find(|(_, row)| row.completed.is_none());
+    let states = oracle.shards.iter().flat_map(|history| history.state.partitions());
+    let hides = |(id, state): (&PartitionId, &PartitionState)| {
+        let erased = state.row().erasures.keys().next().copied();
+        erased.map(|erasure| format!("{erasure} is still hidden in {id:?}"))
+    };
+    row.map(|(_, row)| format!("not completed: {row:?}")).or_else(|| states.into_iter().find_map(hides))
 }
 
 fn get(snapshot: &dyn Snapshot, key: &[u8]) -> Option<Bytes> {

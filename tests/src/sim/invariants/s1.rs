@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use siltstone_log::PartitionId;
 
-use super::{Violation, fail, s9};
+use super::{Violation, erased, fail, s9};
 use crate::sim::batches::{BatchId, Made, header};
 use crate::sim::oracle::{Oracle, PartitionLog};
 
@@ -56,6 +56,8 @@ pub(in crate::sim) fn not_refused(
 pub(in crate::sim) struct Brought {
     /// The offsets of its batches.
     pub(in crate::sim) batches: Vec<i64>,
+    /// The offsets of its records.
+    pub(in crate::sim) offsets: Vec<i64>,
     /// The offset to go on from.
     pub(in crate::sim) next: i64,
 }
@@ -69,7 +71,7 @@ pub(in crate::sim) fn read(
 ) -> Result<Brought, Violation> {
     let bytes = pieces.concat();
     let mut rest = bytes.as_slice();
-    let (mut next, mut batches) = (offset, Vec::new());
+    let (mut next, mut batches, mut offsets) = (offset, Vec::new(), Vec::new());
     while !rest.is_empty() {
         let Some(length) =
             header(rest).and_then(|header| header.total_len()).filter(|len| *len <= rest.len())
@@ -85,13 +87,14 @@ pub(in crate::sim) fn read(
         if !follows && next >= log.log_start {
             return violation(partition, offset, &format!("{next} comes next, not {}", found.base));
         }
-        if batch[16..] != found.bytes[16..] || batch[8..12] != found.bytes[8..12] || batch[12..16] != [0; 4] {
-            return violation(partition, offset, &format!("the batch at {} is another", found.base));
+        match erased::batch(log, batch) {
+            Ok(left) => offsets.extend(left.offsets),
+            Err(what) => return violation(partition, offset, &format!("the batch is another: {what}")),
         }
         next = found.end();
         batches.push(found.base);
     }
-    Ok(Brought { batches, next })
+    Ok(Brought { batches, offsets, next })
 }
 
 /// As [`read`], of a partition that is compacted by key: what comes in between must be such as compaction may take (S9).
@@ -103,7 +106,7 @@ pub(in crate::sim) fn read_compacted(
 ) -> Result<Brought, Violation> {
     let bytes = pieces.concat();
     let mut rest = bytes.as_slice();
-    let mut brought = Brought { batches: Vec::new(), next: offset };
+    let mut brought = Brought { next: offset, ..Brought::default() };
     let mut there = BTreeSet::new();
     while !rest.is_empty() {
         let length = header(rest).and_then(|header| header.total_len()).filter(|len| *len <= rest.len());
@@ -125,6 +128,7 @@ pub(in crate::sim) fn read_compacted(
     }
     let missing = s9::none_missing(oracle, partition, (offset, brought.next), &there);
     missing.or_else(|what| fail("S9", format!("{partition:?} read from {offset}: {what}")))?;
+    brought.offsets.extend(there);
     Ok(brought)
 }
 

@@ -12,7 +12,8 @@ use siltstone_metadata::keys::{cleaned, extent_chunk, partition_row, parts, shar
 use siltstone_metadata::shard::{PartitionState, ShardState};
 use siltstone_store::Snapshot;
 
-use super::{Violation, fail, s8, s9};
+use super::{Violation, erased, fail, s8, s9};
+use crate::sim::batches::header;
 use crate::sim::oracle::{Oracle, ShardHistory, at_once, comparable};
 use crate::sim::world::World;
 
@@ -244,11 +245,31 @@ fn same_bytes(
         match rest.strip_prefix(&wanted[..]) {
             Some(more) => rest = more,
             // Trimmed before a checkpoint came.
-            None if batch.end() <= log_start => {}
+            None if batch.end() <= log_start && !begins(rest, batch.base) => {}
+            None if oracle.log(id).erased_in(batch.base, batch.end()) => {
+                rest = without_erased(oracle, id, batch.base, rest)?;
+            }
             None => return Err(format!("{id:?}: {extent:?} does not hold the batch at {}", batch.base)),
         }
     }
     if rest.is_empty() { Ok(()) } else { Err(format!("{id:?}: {extent:?} holds what is not in the log")) }
+}
+
+fn begins(bytes: &[u8], base: i64) -> bool {
+    header(bytes).is_some_and(|header| header.base_offset == base)
+}
+
+/// What follows a batch of which records are erased.
+fn without_erased<'a>(
+    oracle: &Oracle,
+    id: PartitionId,
+    base: i64,
+    bytes: &'a [u8],
+) -> Result<&'a [u8], String> {
+    let length = header(bytes).and_then(|header| header.total_len()).filter(|length| *length <= bytes.len());
+    let (batch, rest) = bytes.split_at(length.ok_or("a batch is cut off")?);
+    let left = erased::batch(oracle.log(id), batch)?;
+    if left.base == base { Ok(rest) } else { Err(format!("{id:?}: {base} comes next, not {}", left.base)) }
 }
 
 fn compare(history: &ShardHistory, oracle: &Oracle, state: &ShardState) -> Result<(), String> {

@@ -110,7 +110,7 @@ pub(in crate::sim) fn none_missing(
     let Some((config, keyed)) = oracle.compacted(partition) else { return Ok(()) };
     let from = from.max(log.log_start);
     for (offset, record) in keyed.records.range(from..to.max(from)) {
-        if !there.contains(offset) {
+        if !there.contains(offset) && !log.gone.contains_key(offset) {
             let may = keyed.may_be_gone(*offset, config, log.last_stable());
             may.map_err(|why| format!("{offset} is gone, and {why}: {record:?}"))?;
         }
@@ -171,7 +171,8 @@ fn no_ghosts(
             left.insert(key, *offset);
         }
     }
-    for (key, newest) in keyed.newest(end).filter(|(_, newest)| *newest >= row.log_start) {
+    let stays = |newest: &i64| *newest >= row.log_start && !log.gone.contains_key(newest);
+    for (key, newest) in keyed.newest(end).filter(|(_, newest)| stays(newest)) {
         let found = left.get(key).copied();
         // That it may be missing at all was seen before.
         if found.is_some_and(|found| found != newest) {

@@ -1,9 +1,9 @@
 //! The log of one partition as it truly is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use siltstone_log::{EndMarker, Extent, ProducerMeta};
+use siltstone_log::{EndMarker, ErasureId, Extent, ProducerMeta};
 
 use super::keyed::KeyedLog;
 use crate::sim::batches::BatchId;
@@ -43,6 +43,8 @@ pub(in crate::sim) struct PartitionLog {
     pub(in crate::sim) markers: BTreeMap<i64, EndMarker>,
     /// The first offsets of open transactions, by producer id.
     pub(in crate::sim) open: BTreeMap<i64, i64>,
+    /// Records that are erased, and by what.
+    pub(in crate::sim) gone: BTreeMap<i64, BTreeSet<ErasureId>>,
     /// Its records, if it is compacted by key.
     pub(in crate::sim) keyed: Option<Box<KeyedLog>>,
 }
@@ -57,6 +59,7 @@ impl PartitionLog {
         producers: BTreeMap::new(),
         markers: BTreeMap::new(),
         open: BTreeMap::new(),
+        gone: BTreeMap::new(),
         keyed: None,
     };
 

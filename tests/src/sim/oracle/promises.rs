@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use siltstone_log::PartitionId;
+use siltstone_log::{ErasureId, PartitionId};
 
 use crate::sim::batches::{BatchId, Made};
 
@@ -19,6 +19,8 @@ pub(in crate::sim) struct Promises {
     pub(in crate::sim) ends: BTreeMap<PartitionId, i64>,
     /// The highest log start.
     pub(in crate::sim) starts: BTreeMap<PartitionId, i64>,
+    /// Erasures that are acknowledged, or over.
+    pub(in crate::sim) erased: Vec<ErasureId>,
     /// The transaction of each transactional batch, by a number that its client gave it.
     pub(in crate::sim) transaction_of: BTreeMap<BatchId, u64>,
 }

@@ -144,7 +144,14 @@ impl Oracle {
             }
             _ => {}
         }
-        if matches!(entry, Entry::Append(_) | Entry::Trim { .. } | Entry::TxnEnd(_)) {
+        if matches!(
+            entry,
+            Entry::Append(_)
+                | Entry::Trim { .. }
+                | Entry::TxnEnd(_)
+                | Entry::Erase { .. }
+                | Entry::Erased { .. }
+        ) {
             for partition in &applied.touched {
                 history.changes.entry(*partition).or_default().insert(position);
             }
@@ -164,6 +171,14 @@ impl Oracle {
                 self.appended(snapshot, shard, position, append, &outcomes)
             }
             (Entry::TxnEnd(end), Effect::Other) => self.txn_ended(position, end, &applied.touched),
+            (Entry::Erase { erasure, topic, keys }, Effect::Other) => {
+                self.erase(position, *erasure, (*topic, keys), &applied.touched);
+                Ok(())
+            }
+            (Entry::Erased { erasure, .. }, _) => {
+                self.promises.erased.push(*erasure);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -202,6 +217,9 @@ impl Oracle {
         append: &Append,
         outcomes: &[BlockOutcome],
     ) -> Result<(), Violation> {
+        let mut stamp = [0; 10];
+        stamp.copy_from_slice(&position.0[..10]);
+        self.flushed.insert(append.segment.id, stamp);
         let bytes = self.segment(snapshot, &append.segment);
         let bytes = s4::durable(&append.segment, bytes)?;
         for (block, outcome) in append.blocks.iter().zip(outcomes) {
