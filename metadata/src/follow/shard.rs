@@ -212,7 +212,8 @@ impl Shard {
         if let Some(reason) = &inner.halted {
             return Err(ShardError::Halted(reason.clone()));
         }
-        let fresh = inner.confirmed.is_some_and(|at| at.elapsed() < STALE_AFTER) || bugs::on(Bug::StaleServes);
+        let fresh =
+            inner.confirmed.is_some_and(|at| at.elapsed() < STALE_AFTER) || bugs::on(Bug::StaleServes);
         match &inner.state {
             Some(state) if fresh => Ok(f(state)),
             _ => Err(ShardError::Stale(self.id)),
