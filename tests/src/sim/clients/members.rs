@@ -136,7 +136,8 @@ impl Member {
 
     /// What it sent at `sent` was answered as by a group at rest.
     fn heard(&self, sent: Duration) {
-        groups::heard(&self.world, self.group, &self.id, sent);
+        let by = self.world.agents[self.agent].engine().map(|engine| engine.registration().id);
+        groups::heard(&self.world, self.group, &self.id, sent, by);
     }
 
     fn leaves(&self) {

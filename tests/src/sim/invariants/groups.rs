@@ -101,10 +101,21 @@ pub(in crate::sim) fn found(partition: PartitionId, least: i64, found: i64) -> R
     fail(OFFSETS, format!("{least} of {partition:?} was committed, {found} is found"))
 }
 
-/// What the member sent at `sent` was answered as by a group at rest.
-pub(in crate::sim) fn heard(world: &World, group: Group, member: &str, sent: Duration) {
-    let mut all = world.groups.borrow_mut();
-    all.entry(group.name).or_default().heard.insert(member.to_owned(), sent);
+/// What the member sent at `sent` was answered as by a group at rest. One who was paused and is no coordinator any more may answer so once, from memory,
+/// before it finds out: then nobody who counts has heard it.
+pub(in crate::sim) fn heard(
+    world: &World,
+    group: Group,
+    member: &str,
+    sent: Duration,
+    by: Option<RegistrationId>,
+) {
+    let owner = at_once(world.store.peek().get(&group_owner::key(group.name))).ok().flatten();
+    let holder = owner.as_deref().and_then(decode_owner).map(|(holder, _)| holder);
+    if by.is_some() && by == holder {
+        let mut all = world.groups.borrow_mut();
+        all.entry(group.name).or_default().heard.insert(member.to_owned(), sent);
+    }
 }
 
 /// The member is about to leave of itself.

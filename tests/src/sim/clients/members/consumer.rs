@@ -89,13 +89,24 @@ impl Member {
         };
         match self.ask(PATIENCE, beat).await {
             Ok(answer) => {
-                self.heard(sent);
+                // One that has something to give up may be put out as soon as its coordinator has waited for that for a session's time, and another coordinator
+                // may have begun to.
+                if self.keeps_all(&answer) {
+                    self.heard(sent);
+                }
                 self.world.count(|counts| counts.joins += u64::from(all));
                 self.answered(answer).await
             }
             Err(Trouble::Elsewhere) => Tell::All,
             Err(Trouble::Refused(error)) => self.not_known(error).await,
         }
+    }
+
+    /// Whether it is told to give up nothing.
+    fn keeps_all(&self, answer: &HeartbeatAnswer) -> bool {
+        let told = answer.assignment.as_ref().map(flat);
+        let kept = |partition: &PartitionId| told.as_ref().is_none_or(|told| told.contains(partition));
+        self.positions.keys().chain(&self.unread).all(kept)
     }
 
     async fn answered(&mut self, answer: HeartbeatAnswer) -> Tell {
