@@ -384,7 +384,7 @@ async fn what_arrives_late_from_a_lost_connection_is_void() {
     let store = open(&proxy.url).await;
     let committed = store.commit(Commit::blind().stamped("log/", "", "held-value").add("n", 1)).await;
     let committed = committed.expect("it is known that the first did not happen, and so it was sent again");
-    let answer = proxy.deliver().await;
+    let answer = proxy.deliver(b"SI001").await;
     assert!(String::from_utf8_lossy(&answer).contains("SI001"), "the late one is refused: {answer:?}");
     let snapshot = store.snapshot().await.expect("a snapshot");
     let log = read_all(&*snapshot, &KeyRange::prefix("log/"), 1 << 20).await.expect("the log");

@@ -1,6 +1,7 @@
 //! A proxy before a server that holds back one message: its client sees the connection end, the server sees it stay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,13 +35,21 @@ impl Proxy {
         Proxy { url: format!("{}{own}{}", &url[..after], &url[end..]), held }
     }
 
-    /// Delivers what was held back; what the server says to it.
-    pub async fn deliver(&self) -> Vec<u8> {
+    /// Delivers what was held back; what the server says until `end` is in it, or for ten seconds: the held bytes may begin with the end of an earlier
+    /// request, which is answered by itself.
+    pub async fn deliver(&self, end: &[u8]) -> Vec<u8> {
         let (bytes, mut upstream) = self.held.lock().await.take().expect("something was held back");
         upstream.write_all(&bytes).await.expect("the server still listens");
-        let mut answer = vec![0; 64 << 10];
-        let length = upstream.read(&mut answer).await.expect("an answer");
-        answer.truncate(length);
+        let mut answer = Vec::new();
+        let read = async {
+            while !answer.windows(end.len()).any(|part| part == end) {
+                if upstream.read_buf(&mut answer).await.expect("an answer") == 0 {
+                    return;
+                }
+            }
+        };
+        // Whoever asked looks at what there is.
+        let _ = tokio::time::timeout(Duration::from_secs(10), read).await;
         answer
     }
 }
