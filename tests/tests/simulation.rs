@@ -119,8 +119,14 @@ fn replay() {
 const CATCH_WITHIN: u64 = 250;
 /// Defects that need more than a common accident: no seed that brings one is known since the simulation last changed. They are planted only if
 /// `SILTSTONE_SIM_BUG` names one; `SILTSTONE_SIM_SEEDS=10000` beside it looks for longer.
-const RARE: [Bug; 5] =
-    [Bug::PublishUnguarded, Bug::StaleServes, Bug::AnnounceUnread, Bug::TrashUnsearched, Bug::MissingIsGone];
+const RARE: [Bug; 6] = [
+    Bug::PublishUnguarded,
+    Bug::StaleServes,
+    Bug::AnnounceUnread,
+    Bug::TrashUnsearched,
+    Bug::MissingIsGone,
+    Bug::CountUnfenced,
+];
 
 #[test]
 fn known_bugs_are_caught() {

@@ -259,7 +259,7 @@ async fn a_level_is_raised_as_far_as_all_who_are_registered_follow() {
     }
     let raised = cluster.changes.raise_level_for_all().await.unwrap();
     assert_eq!((raised.from, raised.to), (MIN_LEVEL, MIN_LEVEL + 1));
-    assert_eq!(raised.held_by, [old.clone()]);
+    assert_eq!(raised.held_by, std::slice::from_ref(&old));
     let again = cluster.changes.raise_level_for_all().await.unwrap();
     assert_eq!((again.from, again.to), (MIN_LEVEL + 1, MIN_LEVEL + 1), "nothing to raise");
     let late = register(&store, &row(3, MIN_LEVEL)).await;

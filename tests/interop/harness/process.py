@@ -41,6 +41,7 @@ def run(command, *, stdin=None, seconds=60, env=None, cwd=None, ok=(0,)):
     print(f"  status {child.returncode} after {time.monotonic() - begin:.2f} s", flush=True)
     result = Result(child.returncode, out, err)
     if ok is not None and child.returncode not in ok:
+        print(result.text, result.errors)  # the report takes the end of it
         tail = (err or out)[-1200:].decode("utf-8", "replace").strip()
         raise CheckFailed(f"{' '.join(words)[:160]} ended with {child.returncode}: {tail}")
     return result

@@ -10,14 +10,14 @@ from . import check, process
 
 
 class Outcome:
-    """How a scenario ended: `why` is empty when it passed."""
+    """How a scenario ended: `why` is empty when it passed; `note` is what should be known of it in any case."""
 
-    def __init__(self, name, seconds, why):
-        self.name, self.seconds, self.why = name, seconds, why
+    def __init__(self, name, seconds, why, note=""):
+        self.name, self.seconds, self.why, self.note = name, seconds, why, note
 
     def line(self):
         word = "FAIL" if self.why else "PASS"
-        reason = f"  {self.why}" if self.why else ""
+        reason = f"  {self.why or self.note}" if self.why or self.note else ""
         return f"{word} {self.seconds:6.1f} s  {self.name}{reason}"
 
 
@@ -39,7 +39,8 @@ def guarded(name, action, log, seconds):
         why = f"timed out after {seconds} s, last: {last_line(log)}"
     elif status != 0 and not why:
         why = f"ended with {status}: {last_line(log)}"
-    return Outcome(name, time.monotonic() - begin, why)
+    note = log.parent / "note"
+    return Outcome(name, time.monotonic() - begin, why, note.read_text() if note.exists() else "")
 
 
 def end(child):

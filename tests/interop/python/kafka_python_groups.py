@@ -1,7 +1,7 @@
 """kafka-python: the steps of scenarios/group_clients.py.
 
-Ends with 3 where this library's own threads stopped: a member that is in no group, and for HUNG seconds had no request on its way.
-A server that doesn't answer looks different: then there is one.
+Ends with 3 where the library has lost itself, as kafka-python 3.0.12 does at times: a member is "rebalancing", needs not to rejoin, and has no attempt to
+join and no request to the coordinator on its way, so that nothing will ever happen. Then, and when time is up, it says what each member knows and where its threads are.
 """
 
 import faulthandler
@@ -11,6 +11,7 @@ import threading
 import time
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.coordinator.base import MemberState
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
@@ -18,7 +19,7 @@ from shared import FIRST, MORE, PARTITIONS, demand, step
 
 bootstrap, source, out, group = sys.argv[1:5]
 END = time.monotonic() + 60
-HUNG = 15
+CONSUMERS, LOST = [], {}
 
 
 def member(name, topic):
@@ -26,7 +27,44 @@ def member(name, topic):
                              isolation_level="read_committed", heartbeat_interval_ms=200, session_timeout_ms=10_000, fetch_max_wait_ms=100,
                              max_poll_records=100)
     consumer.subscribe([topic])
+    CONSUMERS.append(consumer)
     return consumer
+
+
+def state(consumer):
+    """What a consumer knows of itself, for whoever has to find out."""
+    coordinator, places = consumer._coordinator, consumer._subscription.assignment
+    flying = {str(connection): [str(entry) for entry in connection.in_flight_requests] for connection in list(consumer._manager._conns.values())}
+    return (f"{coordinator.group_id}: {coordinator.state}, {coordinator._generation}, coordinator {coordinator.coordinator_id}, rejoin {coordinator.rejoin_needed}, "
+            f"join task {getattr(coordinator._join_task, 'state', None)}, places { {str(place): str(vars(known)) for place, known in places.items()} }, in flight {flying}")
+
+
+def give_up(what, status):
+    for consumer in CONSUMERS:
+        if not consumer._closed:
+            print(state(consumer), file=sys.stderr)
+    faulthandler.dump_traceback()
+    print(what, file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def lost(consumer):
+    """Whether a member has been for five seconds where no way leads out."""
+    coordinator = consumer._coordinator
+    waits = coordinator.state is MemberState.REBALANCING and not coordinator.rejoin_needed and coordinator._join_task is None
+    connection = consumer._manager._conns.get(coordinator.coordinator_id)
+    asks = connection is not None and connection.in_flight_requests
+    if not waits or asks or consumer._closed:
+        LOST.pop(consumer, None)
+        return False
+    return time.monotonic() - LOST.setdefault(consumer, time.monotonic()) > 5
+
+
+def in_time(so_far):
+    if any([lost(consumer) for consumer in CONSUMERS]):
+        give_up(f"kafka-python has lost itself, {so_far}", 3)
+    if time.monotonic() >= END:
+        give_up(f"not in time, {so_far}", 1)
 
 
 def polled(one):
@@ -37,7 +75,7 @@ def gather(count, *members):
     """Polls the members in turn until they gave `count` values, each of them once."""
     seen = set()
     while len(seen) < count:
-        demand(time.monotonic() < END, True, f"in time, so far {len(seen)} of {count}")
+        in_time(f"so far {len(seen)} of {count}")
         for one in members:
             for record in polled(one):
                 demand(record.value not in seen, True, f"{record.value} is read once")
@@ -59,34 +97,15 @@ class Poller(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.share, self.values, self.ending = 0, [], threading.Event()
-        self.consumer, self.asked = None, time.monotonic()
         self.start()
 
     def run(self):
-        self.consumer = consumer = member(group, source)
+        consumer = member(group, source)
         while not self.ending.is_set():
             self.values += [record.value for record in polled(consumer)]
             self.share = len(consumer.assignment())
         consumer.commit()
         consumer.close()
-
-    def look(self):
-        """Whether the library has stopped of its own accord."""
-        if self.consumer is None or self.share:
-            return False
-        connections = list(self.consumer._manager._conns.values())
-        if any(connection.in_flight_requests for connection in connections):
-            self.asked = time.monotonic()
-        return time.monotonic() - self.asked > HUNG
-
-    def state(self):
-        """What it knows of itself, for whoever has to find out."""
-        if self.consumer is None:
-            return "no consumer"
-        coordinator = self.consumer._coordinator
-        flying = {str(connection): list(connection.in_flight_requests) for connection in list(self.consumer._manager._conns.values())}
-        return (f"share {self.share}, {coordinator.state}, {coordinator._generation}, coordinator {coordinator.coordinator_id}, "
-                f"rejoin {coordinator.rejoin_needed}, join task {getattr(coordinator._join_task, 'state', None)}, in flight {flying}")
 
 
 def shared():
@@ -94,13 +113,7 @@ def shared():
 
     def wait(ready, what):
         while not ready():
-            hung = any([one.look() for one in members])
-            if hung or time.monotonic() >= END:
-                for one in members:
-                    print(one.state(), file=sys.stderr)
-                faulthandler.dump_traceback()
-                print(f"{what}, but {'a member asks for nothing' if hung else 'not in time'}", file=sys.stderr, flush=True)
-                os._exit(3 if hung else 1)
+            in_time(f"shares {[one.share for one in members]}: {what}")
             time.sleep(0.005)
     wait(lambda: [one.share for one in members] == [2, 2], "both have a share")
     producer = KafkaProducer(bootstrap_servers=bootstrap)
@@ -122,7 +135,7 @@ def transactions():
     consumer = member(f"{group}-tx", source)
     attempt = done = 0
     while done < FIRST + MORE:
-        demand(time.monotonic() < END, True, f"in time, so far {done}")
+        in_time(f"so far {done} in transactions")
         records = polled(consumer)
         if not records:
             continue

@@ -51,7 +51,7 @@ CASES = [
     Case("sarama-groups", group_clients.sarama, ("go", "kcat", "python"), 90),
     Case("confluent-kafka-groups", group_clients.confluent, ("kcat", "python"), 90),
     Case("confluent-kafka-new-protocol", group_clients.confluent_consumer, ("kcat", "python"), 90, own_server=True, settings=QUICK),
-    Case("kafka-python-groups", group_clients.kafka_python, ("kcat", "python"), 90),
+    Case("kafka-python-groups", group_clients.kafka_python, ("kcat", "python"), 170),
     Case("aiokafka-groups", group_clients.aiokafka, ("kcat", "python"), 90),
     Case("kafkajs-groups", group_clients.kafkajs, ("kafkajs", "kcat", "python"), 90),
     Case("rdkafka-groups", group_clients.rdkafka, ("rdkafka", "kcat", "python"), 90),

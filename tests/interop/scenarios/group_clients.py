@@ -18,15 +18,18 @@ FIRST, MORE, PARTITIONS = 1000, 40, 4
 
 
 def steps(context, client, command, env=None, hangs=None):
-    """`hangs`: the status of a program that saw its library stop of its own accord, with nothing asked of the server: that proves nothing,
-    and it has one more try."""
-    for ok in [(0, hangs), (0,)] if hangs else [(0,)]:
+    """`hangs`: the status of a program that saw its library in a state that it can't leave: it has one more try, and the report says so. For
+    kafka-python 3.0.12 alone, which got there in three runs of some 300."""
+    for tries_left in (1, 0) if hangs else (0,):
         source, out, group = context.topic(f"{client}-in"), context.topic(f"{client}-out"), context.topic(client)
         context.python("prepare_groups.py", context.bootstrap, source, out, FIRST)
-        result = process.run([*command, context.bootstrap, source, out, group], seconds=70, env=env, ok=ok)
+        result = process.run([*command, context.bootstrap, source, out, group], seconds=70, env=env, ok=(0, hangs) if hangs else (0,))
         print(result.text, result.errors)
         if result.code == 0:
             break
+        why = " ".join(result.errors.split())[-160:]
+        check.that(tries_left, f"{client} lost itself again: {why}; the log has it all")
+        (context.work / "note").write_text(f"at the second try: {why}; the log has it all")
     for step in STEPS:
         check.contains(result.text, f"ok: {step}\n", f"{client} states each step")
     output(context, client, out)
