@@ -14,9 +14,12 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     let config = cx.broker.broker_config();
     let group = request.group_id.clone();
     let beat = heartbeat(request, cx.client_id.clone(), format!("/{}", cx.peer.ip()));
-    let (member, epoch, owned) = (beat.member.clone(), beat.epoch, beat.owned.clone());
+    // Copied only where somebody wants to see it: every member sends one every few seconds.
+    let shown = tracing::enabled!(tracing::Level::DEBUG).then(|| beat.clone());
     let answer = cx.engine().groups().consumer_heartbeat(&config, &group, version, beat).await;
-    tracing::debug!(%group, %member, epoch, ?owned, ?answer, "heartbeat");
+    if let Some(HeartbeatRequest { member, epoch, owned, .. }) = shown {
+        tracing::debug!(%group, %member, epoch, ?owned, ?answer, "heartbeat");
+    }
     match answer {
         Ok(answer) => told(answer),
         Err(error) => Response {

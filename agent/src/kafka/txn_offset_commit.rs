@@ -55,9 +55,11 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     let done = match checked {
         Ok(()) => {
             let groups = cx.engine().groups();
-            let (member, epoch, offsets) = (who.member.clone(), who.generation, all.offsets.len());
+            let shown = tracing::enabled!(tracing::Level::DEBUG).then(|| (who.clone(), all.offsets.len()));
             let done = groups.commit_with(&config, &request.group_id, who, transaction, all.offsets).await;
-            tracing::debug!(group = %request.group_id, %member, epoch, offsets, ?done, "offsets for a transaction");
+            if let Some((who, offsets)) = shown {
+                tracing::debug!(group = %request.group_id, ?who, offsets, ?done, "offsets for a transaction");
+            }
             done.map_err(|error| errors::pending_offsets(&error, version))
         }
         Err(code) => Err(code),

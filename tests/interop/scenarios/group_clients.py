@@ -19,7 +19,7 @@ FIRST, MORE, PARTITIONS = 1000, 40, 4
 
 def steps(context, client, command, env=None, hangs=None):
     """`hangs`: the status of a program that saw its library in a state that it can't leave: it has one more try, and the report says so. For
-    kafka-python 3.0.12 alone, which got there in three runs of some 300."""
+    kafka-python 3.0.12 alone; see its program."""
     for tries_left in (1, 0) if hangs else (0,):
         source, out, group = context.topic(f"{client}-in"), context.topic(f"{client}-out"), context.topic(client)
         context.python("prepare_groups.py", context.bootstrap, source, out, FIRST)

@@ -30,7 +30,7 @@ impl ConsumerGroup {
     ///
     /// With a transaction, only those of partitions that no other member owns. Kafka 4.2 looks at the epoch alone, which a member gets by any
     /// heartbeat; but a client may still process records of a partition that it has, in the heartbeat that brought the epoch, said not to own: librdkafka
-    /// 2.16 does while it takes in what it was assigned by the answer before. Its next owner would then process them again, exactly twice.
+    /// 2.16 does while it takes in what it was assigned by the answer before. Its next owner would then process them a second time.
     ///
     /// # Errors
     /// `UnknownMember`, `StaleMemberEpoch`, `IllegalGeneration`, `UnsupportedVersion`, `OwnedByAnother`.
