@@ -26,7 +26,11 @@ const CLIENT_WORKERS: usize = 2;
 /// Runs the command that this process was started with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    match execute(cli.command) {
+    let outcome = execute(cli.command);
+    // Its network thread must have ended before destructors run.
+    #[cfg(feature = "foundationdb")]
+    siltstone_store::fdb::shutdown();
+    match outcome {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Said(sentence)) => {
             // With standard error gone there is nobody left to tell.

@@ -56,7 +56,7 @@ impl FdbStore {
     /// [`OpenError`], which names the cluster file.
     pub async fn open(address: Address, options: Options) -> Result<Self, OpenError> {
         let unusable = |why: String| OpenError { address: address.to_string(), why };
-        network::begin(&options.tls).map_err(unusable)?;
+        network::begin(&address.tls).map_err(unusable)?;
         let path = address.cluster_file.as_ref().map(|path| path.to_string_lossy().into_owned());
         let database = Database::new(path.as_deref()).map_err(|error| unusable(error::told(error)))?;
         // One more than callers may have: theirs are counted by the contract's limit, with its error.

@@ -16,13 +16,11 @@ pub struct Options {
     pub patience: Duration,
     /// Commits that take longer are told to the log.
     pub slow: Duration,
-    /// For clusters that speak TLS. The first store of a process decides for all.
-    pub tls: Tls,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { patience: Duration::from_secs(10), slow: Duration::from_secs(1), tls: Tls::default() }
+        Options { patience: Duration::from_secs(10), slow: Duration::from_secs(1) }
     }
 }
 
@@ -40,6 +38,19 @@ pub struct Tls {
     pub verify_peers: Option<String>,
 }
 
+impl Tls {
+    /// The place of the value that a URL gives under this name.
+    fn named(&mut self, name: &str) -> Option<&mut Option<String>> {
+        match name {
+            "tls_certificate_file" => Some(&mut self.certificate),
+            "tls_key_file" => Some(&mut self.key),
+            "tls_ca_file" => Some(&mut self.authorities),
+            "tls_verify_peers" => Some(&mut self.verify_peers),
+            _ => None,
+        }
+    }
+}
+
 /// Where a cluster is, and which part of it: `fdb:///etc/foundationdb/fdb.cluster?prefix=siltstone`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -47,10 +58,13 @@ pub struct Address {
     pub cluster_file: Option<PathBuf>,
     /// All keys begin with it.
     pub prefix: String,
+    /// For clusters that speak TLS. The first store of a process decides for all.
+    pub tls: Tls,
 }
 
 impl Address {
     /// Reads `fdb:///path/of/fdb.cluster?prefix=name`; without a path `FDB_CLUSTER_FILE` or the client's default is taken, without a prefix `siltstone/`.
+    /// Files and rules of TLS are `tls_certificate_file=`, `tls_key_file=`, `tls_ca_file=` and `tls_verify_peers=`, see [`Tls`].
     ///
     /// # Errors
     /// What is wrong.
@@ -66,17 +80,22 @@ impl Address {
             "" | "/" => None,
             _ => Some(url.to_file_path_of_any_scheme()?),
         };
-        let mut prefix = "siltstone/".to_owned();
+        let (mut prefix, mut tls) = ("siltstone/".to_owned(), Tls::default());
         for (name, value) in url.query_pairs() {
-            match name.as_ref() {
-                "prefix" => prefix = value.into_owned(),
-                other => return Err(format!("{other}= is not known: there is only prefix=")),
+            match (name.as_ref(), tls.named(&name)) {
+                ("prefix", _) => prefix = value.into_owned(),
+                (_, Some(place)) => *place = Some(value.into_owned()),
+                (other, None) => {
+                    return Err(format!(
+                        "{other}= is not known: there are prefix=, tls_certificate_file=, tls_key_file=, tls_ca_file= and tls_verify_peers="
+                    ));
+                }
             }
         }
         if prefix.len() > MAX_PREFIX {
             return Err(format!("a prefix of {} bytes; {MAX_PREFIX} are allowed", prefix.len()));
         }
-        Ok(Address { cluster_file: path, prefix })
+        Ok(Address { cluster_file: path, prefix, tls })
     }
 }
 
@@ -124,6 +143,10 @@ mod tests {
         let other = parse("fdb:///a%20b?prefix=x").expect("an address");
         assert_eq!((other.cluster_file.as_deref(), &*other.prefix), (Some("/a b".as_ref()), "x"));
         assert_eq!(parse("fdb://").expect("an address").cluster_file, None);
+        let secured =
+            parse("fdb:///x?tls_ca_file=/ca.pem&tls_verify_peers=Check.Valid%3D1").expect("an address");
+        assert_eq!(secured.tls.authorities.as_deref(), Some("/ca.pem"));
+        assert_eq!((secured.tls.verify_peers.as_deref(), secured.tls.key), (Some("Check.Valid=1"), None));
         assert!(parse("fdb://host/x").is_err_and(|why| why.contains("three slashes")));
         assert!(parse("fdb:///x?nonsense=1").is_err_and(|why| why.contains("nonsense")));
         assert!(parse(&format!("fdb:///x?prefix={}", "p".repeat(65))).is_err());
