@@ -26,7 +26,11 @@ const CLIENT_WORKERS: usize = 2;
 /// Runs the command that this process was started with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    match execute(cli.command) {
+    let outcome = execute(cli.command);
+    // Its network thread must have ended before destructors run.
+    #[cfg(feature = "foundationdb")]
+    siltstone_store::fdb::shutdown();
+    match outcome {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Said(sentence)) => {
             // With standard error gone there is nobody left to tell.
@@ -43,6 +47,7 @@ fn execute(command: Command) -> Outcome {
         Command::Compactor(args) => command::compactor::run(args),
         Command::Fsck(args) => client(command::fsck::run(args)),
         Command::Features(args) => client(command::features::run(args)),
+        Command::Restored(args) => client(command::restored::run(args)),
         Command::Config(args) => command::config::run(&args),
         Command::Version => Ok(writeln!(std::io::stdout(), "siltstone {}", env!("CARGO_PKG_VERSION"))?),
         Command::Topic(args) => client(command::topic::run(args)),

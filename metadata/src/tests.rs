@@ -10,5 +10,6 @@ mod keys_page;
 mod kit;
 mod leases;
 mod registrations;
+mod restores;
 mod storms;
 mod trims;

@@ -11,6 +11,7 @@
 //! from the last stable offset on, and is told of every aborted transaction that has records among what it gets.
 
 mod aborted;
+mod begin;
 mod chunks;
 mod erased;
 mod error;

@@ -5,16 +5,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use siltstone_log::{BlockPlace, Encoding, Extent, ExtentPlace, PartitionId, SegmentPlace};
+use siltstone_log::{Extent, ExtentPlace, PartitionId};
 use siltstone_metadata::shard::Hidden;
-use siltstone_objects::ReadError;
-use siltstone_objects::cache::{Decoding, Reading, Rope};
 
+use super::begin::{Begun, by_itself};
 use super::reader::Bounds;
-
-/// Merged blocks from this size on are read by themselves. Smaller ones share pages with what lies beside them.
-const WORTH_A_REQUEST: u32 = 64 << 10;
 
 /// Room for a partition's records in an answer.
 #[derive(Debug, Clone, Copy)]
@@ -97,64 +92,11 @@ impl Plan {
     }
 }
 
-/// An extent's bytes on their way.
-pub(super) enum Begun {
-    /// A control batch: there is nothing to wait for.
-    Made(Bytes),
-    Plain(Reading),
-    Decoding {
-        whole: Decoding,
-        start: usize,
-        end: usize,
-    },
-}
-
-impl Begun {
-    pub(super) async fn done(self) -> Result<Rope, ReadError> {
-        match self {
-            Begun::Made(batch) => Ok(batch.into()),
-            Begun::Plain(reading) => reading.done().await,
-            Begun::Decoding { whole, start, end } => {
-                let whole = whole.done().await?;
-                // Another extent of this block said that it was longer: then one of them is wrong.
-                let part = whole.get(start..end).map(|_| whole.slice(start..end));
-                Ok(part.unwrap_or_default().into())
-            }
-        }
-    }
-}
-
-/// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
-pub(super) fn by_itself(level: u8, block: BlockPlace) -> bool {
-    level > 0 && block.length >= WORTH_A_REQUEST
-}
-
-/// A block's batches, from what is stored.
-pub(super) async fn decode(
-    stored: Bytes,
-    block: BlockPlace,
-    segment: SegmentPlace,
-) -> Result<Bytes, ReadError> {
-    match block.encoding {
-        Encoding::Plain => Ok(stored),
-        Encoding::Zstd { raw_length } => decompress(stored, raw_length, &segment.id.object_name()).await,
-    }
-}
-
-pub(super) async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
-    let corrupt = |reason: String| ReadError::Corrupt { name: name.to_owned(), reason };
-    let work = move || zstd::bulk::decompress(&stored, raw_length as usize);
-    let raw = tokio::task::spawn_blocking(work).await.map_err(|error| corrupt(error.to_string()))?;
-    let raw = raw.map_err(|error| corrupt(format!("a block can't be decompressed: {error}")))?;
-    if raw.len() != raw_length as usize {
-        return Err(corrupt(format!("a block has {} bytes, not {raw_length}", raw.len())));
-    }
-    Ok(raw.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{PartitionRow, RegistrationId, SegmentId, TopicId};
+    use siltstone_log::{
+        BlockPlace, Encoding, PartitionRow, RegistrationId, SegmentId, SegmentPlace, TopicId,
+    };
 
     use super::*;
 

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use siltstone_log::{Encoding, EndMarker, Extent, ExtentPlace, PartitionId};
+use siltstone_log::{Extent, PartitionId};
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::shard::{Hidden, PartitionState};
 use siltstone_objects::cache::{PageCache, Rope};
-use siltstone_records::{MAX_DECOMPRESSED, Scratch, end_batch};
+use siltstone_records::{MAX_DECOMPRESSED, Scratch};
 use siltstone_store::Store;
 use tokio::sync::Semaphore;
 
+use super::begin::{Begun, along};
 use super::chunks::Chunks;
 use super::erased;
 use super::error::FetchError;
 use super::locate::{self, Located};
-use super::plan::{Begun, Plan, Room, by_itself, decode, decompress};
+use super::plan::{Plan, Room};
 use super::walk::{Pieces, Walk};
 
 /// A partition's ends.
@@ -153,13 +154,18 @@ impl Reader {
         let end = if committed { bounds.last_stable } else { bounds.high_watermark };
         let empty = Plan::empty(partition, offset, bounds, hidden);
         let mut plan = Plan { max_bytes, in_rows, committed, end, ..empty };
-        for extent in extents.into_iter().filter(|extent| extent.base < end) {
-            if plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent) {
-                plan.bytes += extent.length as usize;
-                plan.begun.push_back((extent, self.begin(&extent)));
-            } else {
+        let mut extents = extents.into_iter().filter(|extent| extent.base < end).peekable();
+        let mut comes_along = false;
+        while let Some(extent) = extents.next() {
+            if !plan.begun.is_empty() && !(plan.ahead.is_empty() && plan.fits(&extent)) {
                 plan.ahead.push_back(extent);
+                continue;
             }
+            plan.bytes += extent.length as usize;
+            let rest = along(&extent, extents.peek()).filter(|_| !comes_along);
+            let begun = if comes_along { Begun::Along } else { self.begin(&extent, rest) };
+            comes_along = rest.is_some();
+            plan.begun.push_back((extent, begun));
         }
         Ok(plan)
     }
@@ -196,7 +202,7 @@ impl Reader {
         while let Some((extent, begun)) = plan.begun.pop_front() {
             gap = Some(extent.end()).filter(|end| *end > part.offset && *end < part.end);
             let before = pieces.bytes;
-            let rope = match begun.done().await {
+            let rope = match self.begun(&extent, begun).await {
                 Ok(rope) => rope,
                 // What was read before the damage is good.
                 Err(_) if before > 0 => break,
@@ -233,64 +239,6 @@ impl Reader {
         let gap = gap.filter(|_| pieces.bytes == 0);
         let (bytes, end, hidden) = (pieces.bytes, pieces.end, Some(part.hidden));
         Ok((Read { bytes, bounds, end, in_rows, hidden, pieces: pieces.pieces }, gap))
-    }
-
-    fn read_ahead(&self, extents: impl Iterator<Item = Extent>) {
-        for extent in extents {
-            let ExtentPlace::Stored { segment, block, start, level } = extent.place else { continue };
-            if segment.inline {
-                continue;
-            }
-            if by_itself(level, block) {
-                let (range, raw) = (block.stored(), u64::from(block.raw_length()));
-                let ahead = self
-                    .cache
-                    .prefetch_block(segment, range, raw, move |stored| decode(stored, block, segment));
-                if !ahead {
-                    break;
-                }
-                continue;
-            }
-            if !self.cache.prefetch(segment, block.stored_part(start, extent.length)) {
-                break;
-            }
-        }
-    }
-
-    /// The bytes of an extent's batches.
-    pub(super) async fn bytes(&self, extent: &Extent) -> Result<Rope, FetchError> {
-        Ok(self.begin(extent).done().await?)
-    }
-
-    /// Starts to read the bytes of an extent's batches.
-    fn begin(&self, extent: &Extent) -> Begun {
-        let (segment, block, start, level) = match extent.place {
-            ExtentPlace::Stored { segment, block, start, level } => (segment, block, start, level),
-            ExtentPlace::Marker(EndMarker { producer_id, epoch, commit }) => {
-                return Begun::Made(end_batch(commit, producer_id, epoch, extent.max_timestamp));
-            }
-        };
-        let range = block.stored_part(start, extent.length);
-        let (start, end) = (start as usize, start as usize + extent.length as usize);
-        if by_itself(level, block) && !segment.inline {
-            // The compactor's blocks are of a good size for one request, and their neighbours are other partitions'.
-            let (whole, raw) = (block.stored(), u64::from(block.raw_length()));
-            let whole =
-                self.cache.begin_block(segment, whole, raw, move |stored| decode(stored, block, segment));
-            return Begun::Decoding { whole, start, end };
-        }
-        match block.encoding {
-            Encoding::Plain => Begun::Plain(self.cache.begin(segment, range)),
-            Encoding::Zstd { raw_length } => {
-                let cache = self.cache.clone();
-                let make = move || async move {
-                    let stored = cache.read(segment, range).await?;
-                    decompress(stored.to_bytes(), raw_length, &segment.id.object_name()).await
-                };
-                let whole = self.cache.begin_decoded(segment.id, block.start, make);
-                Begun::Decoding { whole, start, end }
-            }
-        }
     }
 }
 

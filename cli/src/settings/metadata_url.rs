@@ -16,6 +16,11 @@ impl MetadataUrl {
     pub fn whole(&self) -> &Secret {
         &self.whole
     }
+
+    /// Whether it is FoundationDB's.
+    pub fn is_foundationdb(&self) -> bool {
+        is_fdb(self.whole.expose())
+    }
 }
 
 impl std::fmt::Display for MetadataUrl {
@@ -24,18 +29,36 @@ impl std::fmt::Display for MetadataUrl {
     }
 }
 
+fn is_fdb(text: &str) -> bool {
+    text.starts_with("fdb:")
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(text: &str) -> Result<String, String> {
+    Ok(siltstone_store::postgres::Address::parse(text)?.to_string())
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str) -> Result<String, String> {
+    Err("this program was built without PostgreSQL (its cargo feature is `postgres`)".to_owned())
+}
+
+#[cfg(feature = "foundationdb")]
+fn foundationdb(text: &str) -> Result<String, String> {
+    Ok(siltstone_store::fdb::Address::parse(text)?.to_string())
+}
+
+#[cfg(not(feature = "foundationdb"))]
+fn foundationdb(_: &str) -> Result<String, String> {
+    Err("this program was built without FoundationDB (its cargo feature is `foundationdb`)".to_owned())
+}
+
 impl Value for MetadataUrl {
     const KIND: &'static str = "URL";
 
-    #[cfg(feature = "postgres")]
     fn parse(text: &str) -> Result<Self, String> {
-        let shown = siltstone_store::postgres::Address::parse(text)?.to_string();
+        let shown = if is_fdb(text) { foundationdb(text)? } else { postgres(text)? };
         Ok(MetadataUrl { whole: Secret::new(text), shown })
-    }
-
-    #[cfg(not(feature = "postgres"))]
-    fn parse(_: &str) -> Result<Self, String> {
-        Err("this program was built without a metadata store that agents could share".to_owned())
     }
 
     fn show(&self) -> Option<String> {
@@ -54,5 +77,14 @@ mod tests {
         assert!(!format!("{url:?} {url}").contains("pa55"));
         assert_eq!(MetadataUrl::parse(&url.to_string()).unwrap().show(), url.show());
         assert!(MetadataUrl::parse("file:///x").is_err());
+    }
+
+    #[cfg(feature = "foundationdb")]
+    #[test]
+    fn foundationdb_is_named_by_its_cluster_file() {
+        use super::*;
+        let url = MetadataUrl::parse("fdb:///etc/foundationdb/fdb.cluster?prefix=a").unwrap();
+        assert!(url.is_foundationdb());
+        assert_eq!(url.show().as_deref(), Some("fdb:///etc/foundationdb/fdb.cluster?prefix=a"));
     }
 }

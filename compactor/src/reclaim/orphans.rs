@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Looks through what ended registrations have left over: once when they have ended, and once more after the time of grace, for uploads that were still
 /// under way. Returns how many objects were deleted.
+///
+/// # Errors
+/// Of the first registration that could not be looked through; the others were, if it was the object store that refused.
 pub(super) async fn look(
     cx: &Context,
     held: &Held,
@@ -37,9 +40,17 @@ pub(super) async fn look(
     ended.retain(|id, _| all.contains(id));
     let due = |id: &RegistrationId| ended.get(id).is_none_or(|at| at.elapsed() >= cx.settings.grace);
     let due: Vec<_> = all.iter().copied().filter(due).take(AT_ONCE).collect();
-    let mut deleted = 0;
+    let (mut deleted, mut failed) = (0, None);
     for id in due {
-        deleted += delete(cx, id).await?;
+        match delete(cx, id).await {
+            Ok(count) => deleted += count,
+            // One whose objects can't be listed or deleted keeps nobody else's from it.
+            Err(error @ (ReclaimError::List(_) | ReclaimError::Delete(_))) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
         if ended.remove(&id).is_none() {
             ended.insert(id, Instant::now());
             continue;
@@ -49,7 +60,7 @@ pub(super) async fn look(
         let mutations = vec![Mutation::Clear { key: ended_registration::key(id) }];
         cx.store.commit(Commit { read_version, reads, mutations, ..Commit::default() }).await?;
     }
-    Ok(deleted)
+    failed.map_or(Ok(deleted), Err)
 }
 
 /// The segment that an object's name says it is.

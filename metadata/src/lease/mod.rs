@@ -7,6 +7,7 @@
 mod group;
 mod observe;
 mod registration;
+mod restore;
 mod roster;
 mod task;
 
@@ -15,5 +16,6 @@ pub use observe::Observer;
 pub use registration::{
     Membership, RegisterError, end, existing_cluster, join, list, look_again, open_cluster, register,
 };
+pub use restore::{RestoreError, Restored, restored};
 pub use roster::Roster;
 pub use task::{Held, TaskLease};

@@ -44,7 +44,7 @@ impl From<StoreError> for RegisterError {
     }
 }
 
-async fn pause(attempt: usize) {
+pub(super) async fn pause(attempt: usize) {
     tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
 }
 
@@ -226,7 +226,7 @@ pub async fn list(store: &dyn Store) -> Result<Vec<RegistrationRow>, RegisterErr
     all(&*store.snapshot().await?).await
 }
 
-async fn all(snapshot: &dyn Snapshot) -> Result<Vec<RegistrationRow>, RegisterError> {
+pub(super) async fn all(snapshot: &dyn Snapshot) -> Result<Vec<RegistrationRow>, RegisterError> {
     let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
     page.entries.iter().map(|(_, value)| Ok(RegistrationRow::decode(value)?)).collect()
 }

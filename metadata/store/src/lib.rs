@@ -41,6 +41,8 @@ pub mod check;
 mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "foundationdb")]
+pub mod fdb;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -59,9 +61,9 @@ pub use read::{Pages, ReadAllError, read_all};
 
 /// What FoundationDB allows, and so what every backend enforces.
 pub mod limits {
-    /// Longest key, bytes. A versionstamped key counts with its stamp and 4 bytes more, which say where the stamp goes. A
+    /// Longest key, bytes: FoundationDB's 10,000 less the room for a prefix that tells clusters apart. A versionstamped key counts with its stamp and 4 bytes more, which say where the stamp goes. A
     /// range's ends may be one byte longer, so that [`super::KeyRange::key`] of every key is in bounds.
-    pub const KEY_BYTES: usize = 10_000;
+    pub const KEY_BYTES: usize = 9_900;
     /// Longest value, bytes. A versionstamped value counts with its stamp and 4 bytes more.
     pub const VALUE_BYTES: usize = 100_000;
     /// Keys are below this: a key that starts with byte 0xff is refused. Ranges may reach past it, where nothing is.

@@ -109,6 +109,26 @@ impl Shared {
         Wait::Coming(outcome)
     }
 
+    /// Finds an entry or joins a flight, if there is one.
+    pub(super) fn held(&self, key: Key) -> Option<Wait> {
+        let mut state = self.lock();
+        if let Some(pieces) = state.lru.get(&key) {
+            return Some(Wait::Ready(pieces));
+        }
+        let flight = state.flights.get_mut(&key)?;
+        flight.wanted = true;
+        Some(Wait::Coming(flight.outcome.clone()))
+    }
+
+    /// Keeps what came with another key's flight, unread; not if that flight is no longer to be kept itself.
+    pub(super) fn keep_with(&self, flight: Key, key: Key, pieces: Pieces) {
+        self.with(|state| {
+            if state.is_coming(&flight) && !state.lru.contains(&key) {
+                state.lru.insert(key, pieces, true);
+            }
+        });
+    }
+
     /// Starts a flight for a key that has neither entry nor flight.
     pub(super) fn launch<F>(
         self: &Arc<Self>,

@@ -1,6 +1,7 @@
 //! What is in the cache and what has to go: a synchronous value without clock or chance.
 //!
-//! Least recently used goes first. A log's newest bytes are its most wanted ones, so nothing new is turned away in favour of
+//! Least recently used goes first, but what nobody has read yet is passed over once: it was fetched for a reader who is on the way, while what was read
+//! may be of no more use to anybody. A log's newest bytes are its most wanted ones, so nothing new is turned away in favour of
 //! what was often read before. Guarantees, after every call: entries and reservations together are within the limit.
 
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ struct Entry {
     used: u64,
     /// Read ahead, and not asked for since.
     unread: bool,
+    /// It was passed over once.
+    spared: bool,
 }
 
 #[derive(Debug)]
@@ -134,7 +137,7 @@ impl Lru {
         self.make_room(cost);
         self.uses += 1;
         self.order.insert(self.uses, key);
-        self.entries.insert(key, Entry { pieces, cost, used: self.uses, unread });
+        self.entries.insert(key, Entry { pieces, cost, used: self.uses, unread, spared: false });
         self.held += cost;
         self.unread += if unread { cost } else { 0 };
     }
@@ -156,8 +159,23 @@ impl Lru {
         while self.total() + bytes > self.limit {
             let Some((_, oldest)) = self.order.first_key_value() else { break };
             let oldest = *oldest;
-            self.evicted += u64::from(self.remove(&oldest));
+            if !self.spare(&oldest) {
+                self.evicted += u64::from(self.remove(&oldest));
+            }
         }
+    }
+
+    /// Puts an entry that nobody has read at the end once. Whether it was.
+    fn spare(&mut self, key: &Key) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.unread && !entry.spared) else {
+            return false;
+        };
+        entry.spared = true;
+        self.uses += 1;
+        self.order.remove(&entry.used);
+        entry.used = self.uses;
+        self.order.insert(entry.used, *key);
+        true
     }
 }
 
@@ -183,6 +201,19 @@ mod tests {
         let there: Vec<u64> = (0..4).filter(|page| lru.contains(&key(1, *page))).collect();
         assert_eq!(there, [0, 2, 3]);
         assert_eq!(lru.take_evicted(), 1);
+    }
+
+    #[test]
+    fn what_nobody_has_read_is_passed_over_once() {
+        let mut lru = Lru::new(3 * (1000 + ENTRY_COST + PIECE_COST));
+        lru.insert(key(1, 0), pieces(1000), true);
+        (1..5).for_each(|page| lru.insert(key(1, page), pieces(1000), false));
+        let there = |lru: &Lru| (0..9).filter(|page| lru.contains(&key(1, *page))).collect::<Vec<u64>>();
+        // It was the oldest when 3 came.
+        assert_eq!(there(&lru), [0, 3, 4]);
+        lru.insert(key(1, 5), pieces(1000), false);
+        assert_eq!(there(&lru), [3, 4, 5], "not twice");
+        assert_eq!(lru.unread(), 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Not built on moka: that reads the real clock to decide when to evict, so equal runs differ, and admits entries before it evicts
 //! others, up to 64 of them, which with pages of megabytes is no bound.
 
+mod block;
 mod flight;
 mod lru;
 mod promise;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use siltstone_log::{SegmentId, SegmentPlace};
 
+pub use block::{Block, Decode};
 pub use rope::Rope;
 
 use crate::error::ReadError;
@@ -174,40 +176,6 @@ impl PageCache {
         Decoding { segment, wait }
     }
 
-    /// Starts to read a block by itself, in one request for exactly its bytes: for blocks that are large enough to be worth one, and of which a
-    /// page would hold parts of others. `decode` makes what is kept of what is stored; it has `length` bytes.
-    pub fn begin_block<F>(
-        &self,
-        segment: SegmentPlace,
-        range: Range<u64>,
-        length: u64,
-        decode: impl FnOnce(Bytes) -> F + Send + 'static,
-    ) -> Decoding
-    where
-        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
-    {
-        let key = Key { segment: segment.id, part: Part::Block(range.start) };
-        let charge = Charge::Fetch(length.max(range.end.saturating_sub(range.start)));
-        let work = || block(Arc::clone(&self.source), segment, range, decode);
-        Decoding { segment: segment.id, wait: self.shared.obtain(key, charge, work) }
-    }
-
-    /// As [`begin_block`](PageCache::begin_block) for one that will be wanted soon, as [`prefetch`](PageCache::prefetch) does with pages.
-    pub fn prefetch_block<F>(
-        &self,
-        segment: SegmentPlace,
-        range: Range<u64>,
-        length: u64,
-        decode: impl FnOnce(Bytes) -> F + Send + 'static,
-    ) -> bool
-    where
-        F: Future<Output = Result<Bytes, ReadError>> + Send + 'static,
-    {
-        let key = Key { segment: segment.id, part: Part::Block(range.start) };
-        let bytes = length.max(range.end.saturating_sub(range.start));
-        self.ahead(key, bytes, || block(Arc::clone(&self.source), segment, range, decode))
-    }
-
     /// Starts read-ahead, if there is room for it and the entry is not there. Whether there was room.
     fn ahead<F>(&self, key: Key, bytes: u64, work: impl FnOnce() -> F) -> bool
     where
@@ -278,20 +246,6 @@ impl Decoding {
         let pieces = self.wait.done(|| self.segment.to_string()).await?;
         Ok(pieces.first().cloned().unwrap_or_default())
     }
-}
-
-async fn block<F>(
-    source: Arc<dyn SegmentSource>,
-    segment: SegmentPlace,
-    range: Range<u64>,
-    decode: impl FnOnce(Bytes) -> F,
-) -> Outcome
-where
-    F: Future<Output = Result<Bytes, ReadError>> + Send,
-{
-    let pieces = fetch(source, segment, range).await?;
-    let stored = pieces.first().cloned().unwrap_or_default();
-    Ok(vec![decode(stored).await?].into())
 }
 
 async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentPlace, range: Range<u64>) -> Outcome {

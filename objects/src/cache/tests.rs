@@ -273,3 +273,61 @@ async fn a_fetch_that_panics_fails_its_readers_only() {
     assert!(matches!(error, ReadError::Unavailable { .. }));
     assert_eq!(cache.decoded(segment(1), 0, || async { Ok(Bytes::from_static(b"x")) }).await.unwrap(), "x");
 }
+
+/// A block that is kept as it is stored.
+fn block(range: Range<u64>) -> Block {
+    Block {
+        length: range.end - range.start,
+        range,
+        decode: Box::new(|stored| Box::pin(async { Ok(stored) })),
+    }
+}
+
+#[tokio::test]
+async fn a_small_block_comes_with_the_one_before_it() {
+    let source = Source::new(OPEN);
+    let cache = PageCache::new(100_000, PAGE, source.clone());
+    let first = cache.begin_block(place(1, 9000), block(100..5000), Some(block(5000..6000)));
+    assert_eq!(first.done().await.unwrap(), expect(segment(1), 100..5000));
+    assert!(cache.held_block(segment(1), 4000).is_none());
+    let rest = cache.held_block(segment(1), 5000).expect("it came along");
+    assert_eq!(rest.done().await.unwrap(), expect(segment(1), 5000..6000));
+    let again = cache.begin_block(place(1, 9000), block(5000..6000), None).done().await.unwrap();
+    assert_eq!((again, source.fetches()), (expect(segment(1), 5000..6000).into(), 1));
+    // Read ahead, the same; and what does not lie right behind does not come.
+    assert!(cache.prefetch_block(place(2, 9000), block(0..5000), Some(block(5000..6000))));
+    assert!(cache.prefetch_block(place(3, 9000), block(0..5000), Some(block(5001..6000))));
+    tokio::time::timeout(Duration::from_secs(10), settled(&cache)).await.unwrap();
+    assert!(cache.held_block(segment(2), 5000).is_some() && cache.held_block(segment(3), 5001).is_none());
+    assert_eq!(source.fetches(), 3);
+}
+
+#[tokio::test]
+async fn what_comes_along_is_within_the_bound_of_what_is_read_ahead() {
+    let source = Source::new(OPEN);
+    let cache = PageCache::new(30_000, PAGE, source.clone());
+    for number in 1..=12 {
+        let both = cache.begin_block(place(number, 9000), block(0..1000), Some(block(1000..3000)));
+        both.done().await.unwrap();
+        assert!(cache.bytes() <= 30_000 && cache.shared.with(|state| state.lru.unread()) <= 10_000);
+    }
+    let came = (1..=12).filter(|number| cache.held_block(segment(*number), 1000).is_some()).count();
+    assert_eq!(came, 4, "a third of the cache");
+}
+
+#[tokio::test]
+async fn of_a_segment_that_is_dropped_meanwhile_nothing_comes_along() {
+    let source = Source::new(0);
+    let cache = PageCache::new(100_000, PAGE, source.clone());
+    let both = cache.begin_block(place(1, 9000), block(0..5000), Some(block(5000..6000)));
+    cache.invalidate(segment(1));
+    source.gate.add_permits(1);
+    assert_eq!(both.done().await.unwrap(), expect(segment(1), 0..5000));
+    assert!(cache.held_block(segment(1), 0).is_none() && cache.held_block(segment(1), 5000).is_none());
+    // One that fails leaves nothing.
+    source.gate.add_permits(OPEN);
+    *source.fail.lock().unwrap() = true;
+    let both = cache.begin_block(place(2, 9000), block(0..5000), Some(block(5000..6000)));
+    both.done().await.expect_err("told to fail");
+    assert!(cache.held_block(segment(2), 5000).is_none());
+}

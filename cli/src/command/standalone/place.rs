@@ -26,21 +26,41 @@ pub(in crate::command) async fn metadata(settings: &Settings) -> Result<Arc<dyn 
     }
 }
 
-#[cfg(feature = "postgres")]
 async fn shared(settings: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, Failure> {
+    let store = match url.is_foundationdb() {
+        true => foundationdb(url).await,
+        false => postgres(settings, url).await,
+    };
+    store.map_err(|why| Failure::new(format!("the metadata store can't be used: {why}")))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(settings: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, String> {
     use siltstone_store::postgres::{Address, Options, PostgresStore};
-    let failed = |why: String| Failure::new(format!("the metadata store can't be used: {why}"));
-    let mut address = Address::parse(url.whole().expose()).map_err(failed)?;
+    let mut address = Address::parse(url.whole().expose())?;
     if let Some(password) = &settings.metadata_password {
         address = address.with_password(password.expose());
     }
     let store = PostgresStore::open(address, Options::default()).await;
-    Ok(Arc::new(store.map_err(|error| failed(error.to_string()))?))
+    Ok(Arc::new(store.map_err(|error| error.to_string())?))
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn shared(_: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, Failure> {
-    Err(Failure::new(format!("this program was built without what {url} needs")))
+async fn postgres(_: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, String> {
+    Err(format!("this program was built without what {url} needs"))
+}
+
+#[cfg(feature = "foundationdb")]
+async fn foundationdb(url: &MetadataUrl) -> Result<Arc<dyn Store>, String> {
+    use siltstone_store::fdb::{Address, FdbStore, Options};
+    let address = Address::parse(url.whole().expose())?;
+    let store = FdbStore::open(address, Options::default()).await;
+    Ok(Arc::new(store.map_err(|error| error.to_string())?))
+}
+
+#[cfg(not(feature = "foundationdb"))]
+async fn foundationdb(url: &MetadataUrl) -> Result<Arc<dyn Store>, String> {
+    Err(format!("this program was built without what {url} needs"))
 }
 
 /// Opens the metadata in the data directory, which is made if it is not there.
