@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-FOLDERS = ("agent/src", "cli/src", "compactor/src", "metadata", "objects/src", "proto")
+FOLDERS = ("agent", "cli", "client", "compactor", "metadata", "objects", "proto")
 MACRO = re.compile(r"\b(counter|gauge|histogram)!\s*\(")
 CONST = re.compile(r'const ([A-Z_]+): &str =\s*"(siltstone_[a-z_]+)"')
 FIRST = re.compile(r'\s*(?:"([a-z_]+)"|([A-Z_]+))')
@@ -24,7 +24,7 @@ def sources():
     for folder in FOLDERS:
         for path in sorted((PROJECT / folder).rglob("*.rs")):
             parts = path.relative_to(PROJECT).parts
-            if "target" in parts or "tests" in parts or "benches" in parts or path.stem.endswith("tests"):
+            if {"target", "tests", "benches", "examples"} & set(parts) or path.stem.endswith("tests"):
                 continue
             yield path
 

@@ -14,7 +14,7 @@ from pathlib import Path
 INFRA = Path(__file__).resolve().parent.parent
 # What stands for values that only a cluster knows.
 FIELDS = {"metadata.name": "log-siltstone-agent-0", "status.podIP": "10.0.0.7", "status.hostIP": "10.0.0.1", "metadata.labels['topology.kubernetes.io/zone']": "eu-central-1a"}
-NO_FDB = "it must begin with postgres://"
+NO_FDB = ("built without FoundationDB", "it must begin with postgres://")
 
 
 def of_pod(container):
@@ -52,7 +52,7 @@ class Program:
     def takes(self, env):
         """What the program says against an environment, or None."""
         code, out, err = self.config(env)
-        if code and NO_FDB in err and env.get("SILTSTONE_METADATA__URL", "").startswith("fdb:"):
+        if code and any(said in err for said in NO_FDB) and env.get("SILTSTONE_METADATA__URL", "").startswith("fdb:"):
             self.without_fdb += 1
             code, out, err = self.config({**env, "SILTSTONE_METADATA__URL": "postgres://user@host/database"})
         if code:
