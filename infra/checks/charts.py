@@ -15,8 +15,8 @@ import yaml
 
 INFRA = Path(__file__).resolve().parent.parent
 CHART, VALUES = INFRA / "helm/siltstone", INFRA / "checks/values"
-# The oldest that the chart is for with its defaults, and a newer one.
-VERSIONS = ("1.35", "1.37")
+# The oldest that the chart is for with its defaults, and a newer one; without them it is for an older one, too.
+VERSIONS, OLDEST = ("1.35", "1.37"), "1.32"
 # What the chart has of the Prometheus operator's kinds.
 CUSTOM = ("podmonitors", "prometheusrules")
 
@@ -52,7 +52,8 @@ class Chart:
         if code:
             self.say(values.name, f"helm lint: {out}{err}")
         rendered = []
-        for version in VERSIONS:
+        zone = yaml.safe_load(values.read_text()).get("agent", {}).get("zone", {}).get("source", "podLabel")
+        for version in VERSIONS if zone == "podLabel" else (OLDEST, *VERSIONS):
             code, out, err = render(self.program, "-f", values, version=version)
             if code:
                 self.say(values.name, f"helm template: {err}")

@@ -27,6 +27,13 @@ def problems(store, project):
             if port["published"] in taken:
                 yield f"{name}: port {port['published']} is taken"
             taken.add(port["published"])
+    for name, config in project.get("configs", {}).items():
+        if "content" in config or not Path(config["file"]).is_file():
+            yield f"{name} is no file that could be mounted"
+    if store == "foundationdb":
+        known = services["foundationdb"]["environment"]["FDB_CLUSTER_FILE_CONTENTS"]
+        if Path(project["configs"]["fdb.cluster"]["file"]).read_text().strip() != known or services["foundationdb"]["networks"]["cluster"]["ipv4_address"] not in known:
+            yield "FoundationDB's address, its cluster file and that of the agents differ"
     advertised = {}
     for name in ("agent-1", "agent-2", "compactor"):
         env = services[name]["environment"]
