@@ -164,7 +164,8 @@ class Fit:
             self.say(f"{what} has a variable twice: {[variable['name'] for variable in container['env']]}")
         stop = int(env["SILTSTONE_SHUTDOWN__TIMEOUT"].removesuffix("s"))
         pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        needed = pause + (2 * stop if container["args"] == ["agent"] else stop)
+        drain = 3 * int(env.get("SILTSTONE_SHUTDOWN__DRAIN", "5s").removesuffix("s"))
+        needed = pause + (drain + 2 * stop if container["args"] == ["agent"] else stop)
         if pod["terminationGracePeriodSeconds"] <= needed:
             self.say(f"{what} is killed after {pod['terminationGracePeriodSeconds']} s, and may need {needed} s to stop")
         if one["kind"] == "StatefulSet" and spec["serviceName"] not in {service["metadata"]["name"] for service in self.of("Service")}:

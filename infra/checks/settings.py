@@ -15,6 +15,9 @@ INFRA = Path(__file__).resolve().parent.parent
 # What stands for values that only a cluster knows.
 FIELDS = {"metadata.name": "log-siltstone-agent-0", "status.podIP": "10.0.0.7", "status.hostIP": "10.0.0.1", "metadata.labels['topology.kubernetes.io/zone']": "eu-central-1a"}
 NO_FDB = ("built without FoundationDB", "it must begin with postgres://")
+# Settings of branches that may not have landed: one that the program does not know yet is left out, and told of. Nothing else may be unknown.
+COMING = ("peer.", "zones.", "listen.others", "shutdown.drain")
+UNKNOWN = re.compile(r"^\s*([a-z_.]+) \(environment variable (\w+)\): is not a setting", re.M)
 
 
 def of_pod(container):
@@ -42,7 +45,7 @@ def containers(rendered, composed):
 
 class Program:
     def __init__(self, path):
-        self.path, self.without_fdb = path, 0
+        self.path, self.without_fdb, self.left_out = path, 0, set()
 
     def config(self, env, *words):
         with tempfile.TemporaryDirectory() as empty:
@@ -52,6 +55,11 @@ class Program:
     def takes(self, env):
         """What the program says against an environment, or None."""
         code, out, err = self.config(env)
+        coming = {variable: name for name, variable in UNKNOWN.findall(err) if name.startswith(COMING)} if code else {}
+        if coming:
+            self.left_out |= set(coming.values())
+            env = {name: value for name, value in env.items() if name not in coming}
+            code, out, err = self.config(env)
         if code and any(said in err for said in NO_FDB) and env.get("SILTSTONE_METADATA__URL", "").startswith("fdb:"):
             self.without_fdb += 1
             code, out, err = self.config({**env, "SILTSTONE_METADATA__URL": "postgres://user@host/database"})
@@ -81,6 +89,8 @@ def main():
     print(f"{tried} sets of settings")
     if program.without_fdb:
         print(f"NOTE: this program was built without FoundationDB: {program.without_fdb} of them were tried with a URL of PostgreSQL's in place of fdb://")
+    if program.left_out:
+        print(f"NOTE: this program does not know yet, and they were left out: {', '.join(sorted(program.left_out))}")
     for line in wrong:
         print(f"  {line}", file=sys.stderr)
     return 1 if wrong or not tried else 0

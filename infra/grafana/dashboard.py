@@ -2,10 +2,17 @@
 """Makes infra/helm/siltstone/dashboards/siltstone.json. `dashboard.py --check` only says whether the file is what this would make."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parent.parent / "helm/siltstone/dashboards/siltstone.json"
+INFRA = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(INFRA / "checks"))
+sys.dont_write_bytecode = True
+
+import names  # noqa: E402  (the path must be set first)
+
+FILE = INFRA / "helm/siltstone/dashboards/siltstone.json"
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 HERE = 'cluster=~"$cluster", instance=~"$instance"'
 WIDTH, HEIGHT, COLUMNS = 8, 8, 3
@@ -99,6 +106,16 @@ ROWS = [
         panel("Threads", "short", [(gauge("process_threads"), "{{instance}}")]),
         panel("Age", "s", [(f'time() - {gauge("process_start_time_seconds")}', "{{instance}}")], "Since the process began."),
     ]),
+    ("Zones and other agents", [
+        panel("Records between clients and agents", "Bps", [(rate("siltstone_kafka_zone_bytes_total", "direction, zone"), "{{direction}}, {{zone}} zone")],
+              "other: crosses zones, and is paid for. unknown: the client's zone, or the agent's, is not known.", True),
+        panel("Pages that were not in the cache", "ops", [(rate("siltstone_zone_pages_total", "from"), "{{from}}")],
+              "neighbour: another agent gave it. own, alone: from the bucket, as meant. Others: from the bucket, because something failed.", True),
+        panel("Pages asked of other agents", "ops", [(rate("siltstone_peer_asked_total", "result"), "asked, {{result}}")]),
+        panel("Pages given to other agents", "ops", [(rate("siltstone_peer_served_total", "result"), "served, {{result}}")]),
+        panel("Time until another agent gives a page", "s", quantiles("siltstone_peer_ask_seconds"), "At peer.patience the bucket is asked, too."),
+        panel("Connections between agents", "short", [(gauge("siltstone_peer_connections"), "{{instance}}"), (rate("siltstone_peer_rejected_connections_total", "reason"), "rejected a second: {{reason}}")]),
+    ]),
     ("Compactor", [
         panel("Jobs", "short", [(f'sum by (kind, result) (increase(siltstone_compactor_jobs_total{{{HERE}}}[$__rate_interval]))', "{{kind}} {{result}}")],
               "changed: somebody else was faster, nothing is lost. failed: tried again."),
@@ -136,9 +153,24 @@ def drawn(panel_, number, x, y):
     }
 
 
+def known(panel_, exported):
+    """Whether the program has what a panel shows. One whose metrics are yet to come is left out until they are there."""
+    wanted = re.findall(r"siltstone_[a-z_]+", " ".join(expr for expr, _ in panel_["queries"]))
+    return all(name in exported or re.sub(r"_(bucket|sum|count)$", "", name) in exported for name in wanted)
+
+
+def rows():
+    """Rows with the panels that can be shown. Only of zones may any be missing: elsewhere a metric that is gone must not take its panel with it in silence."""
+    exported = names.exported()
+    for title, members in ROWS:
+        shown = [member for member in members if not title.startswith("Zones") or known(member, exported)]
+        if shown:
+            yield title, shown
+
+
 def panels():
     out, y, number = [], 0, 0
-    for title, members in ROWS:
+    for title, members in rows():
         number += 1
         out.append({"id": number, "type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"h": 1, "w": 24, "x": 0, "y": y}})
         y += 1

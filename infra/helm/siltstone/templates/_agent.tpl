@@ -18,12 +18,11 @@ $(POD_NAME).{{ $advertise.loadBalancer.domain }}:{{ $advertise.loadBalancer.port
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
-{{- if eq $agent.advertise.mode "podIP" }}
 - name: POD_IP
   valueFrom:
     fieldRef:
       fieldPath: status.podIP
-{{- else if eq $agent.advertise.mode "hostIP" }}
+{{- if eq $agent.advertise.mode "hostIP" }}
 - name: HOST_IP
   valueFrom:
     fieldRef:
@@ -33,6 +32,28 @@ $(POD_NAME).{{ $advertise.loadBalancer.domain }}:{{ $advertise.loadBalancer.port
   value: 0.0.0.0:9092
 - name: SILTSTONE_LISTEN__ADVERTISED
   value: {{ include "siltstone.advertised" . | quote }}
+{{- if $agent.advertise.inside }}
+- name: SILTSTONE_LISTEN__OTHERS
+  value: inside=0.0.0.0:9094
+- name: SILTSTONE_LISTEN__OTHERS_ADVERTISED
+  value: inside=$(POD_IP):9094
+{{- end }}
+{{- if $agent.peer.enabled }}
+- name: SILTSTONE_PEER__LISTEN
+  value: 0.0.0.0:{{ $agent.peer.port }}
+- name: SILTSTONE_PEER__ADVERTISED
+  value: $(POD_IP):{{ $agent.peer.port }}
+{{- if $agent.peer.tlsSecret }}
+- name: SILTSTONE_PEER__CERTIFICATE
+  value: /etc/siltstone/peer-tls/tls.crt
+- name: SILTSTONE_PEER__KEY
+  value: /etc/siltstone/peer-tls/tls.key
+- name: SILTSTONE_PEER__AUTHORITY
+  value: /etc/siltstone/peer-tls/ca.crt
+- name: SILTSTONE_PEER__NAME
+  value: {{ $agent.peer.name }}
+{{- end }}
+{{- end }}
 {{- if eq $agent.zone.source "podLabel" }}
 - name: SILTSTONE_NODE__ZONE
   valueFrom:
@@ -46,6 +67,10 @@ $(POD_NAME).{{ $advertise.loadBalancer.domain }}:{{ $advertise.loadBalancer.port
   value: "false"
 - name: SILTSTONE_SHUTDOWN__TIMEOUT
   value: {{ printf "%ds" (int $agent.shutdownSeconds) }}
+{{- if ne (int $agent.drainSeconds) 5 }}
+- name: SILTSTONE_SHUTDOWN__DRAIN
+  value: {{ printf "%ds" (int $agent.drainSeconds) }}
+{{- end }}
 {{- with $agent.shards }}
 - name: SILTSTONE_CLUSTER__SHARDS
   value: {{ . | toString | quote }}
@@ -77,8 +102,8 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  # The pause, the two halves of a stop, and some to spare: then SIGKILL, which is safe too.
-  terminationGracePeriodSeconds: {{ add $agent.preStopSeconds (mul 2 $agent.shutdownSeconds) 15 }}
+  # The pause, three steps of a drain, the two halves of a stop, and some to spare: then SIGKILL, which is safe too.
+  terminationGracePeriodSeconds: {{ add $agent.preStopSeconds (mul 3 $agent.drainSeconds) (mul 2 $agent.shutdownSeconds) 15 }}
   securityContext:
     {{- include "siltstone.podSecurity" $root | nindent 4 }}
   {{- with include "siltstone.placement" $agent | trim }}
@@ -107,6 +132,14 @@ spec:
           {{- end }}
         - name: http
           containerPort: 9644
+        {{- if $agent.advertise.inside }}
+        - name: inside
+          containerPort: 9094
+        {{- end }}
+        {{- if $agent.peer.enabled }}
+        - name: peer
+          containerPort: {{ $agent.peer.port }}
+        {{- end }}
       {{- include "siltstone.probes" $root | nindent 6 }}
       {{- if gt (int $agent.preStopSeconds) 0 }}
       lifecycle:
@@ -118,14 +151,33 @@ spec:
         {{- toYaml $agent.resources | nindent 8 }}
       securityContext:
         {{- include "siltstone.containerSecurity" $root | nindent 8 }}
-      {{- with include "siltstone.mounts" $root | trim }}
+      {{- with include "siltstone.agent.mounts" $root | trim }}
       volumeMounts:
         {{- . | nindent 8 }}
       {{- end }}
-  {{- with include "siltstone.volumes" $root | trim }}
+  {{- with include "siltstone.agent.volumes" $root | trim }}
   volumes:
     {{- . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{- define "siltstone.agent.mounts" -}}
+{{ include "siltstone.mounts" . }}
+{{- if and .Values.agent.peer.enabled .Values.agent.peer.tlsSecret }}
+- name: peer-tls
+  mountPath: /etc/siltstone/peer-tls
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "siltstone.agent.volumes" -}}
+{{ include "siltstone.volumes" . }}
+{{- if and .Values.agent.peer.enabled .Values.agent.peer.tlsSecret }}
+- name: peer-tls
+  secret:
+    secretName: {{ .Values.agent.peer.tlsSecret }}
+    defaultMode: 0440
+{{- end }}
 {{- end }}
 
 {{/* A group of one zone runs in that zone and nowhere else. */}}

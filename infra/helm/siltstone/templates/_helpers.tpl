@@ -90,11 +90,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq .Values.agent.advertise.mode "loadBalancer") (empty .Values.agent.advertise.loadBalancer.domain) -}}
 {{- fail "agent.advertise.mode loadBalancer: agents are known as POD.DOMAIN, so agent.advertise.loadBalancer.domain must be given" -}}
 {{- end -}}
+{{- if and .Values.agent.advertise.inside (eq .Values.agent.advertise.mode "podIP") -}}
+{{- fail "agent.advertise.inside: with mode podIP the first listener is for clients in the cluster already" -}}
+{{- end -}}
+{{- $peer := .Values.agent.peer -}}
+{{- if and $peer.tlsSecret (not $peer.name) -}}
+{{- fail "agent.peer.tlsSecret: agents reach each other by address, so agent.peer.name must be a name that the certificate holds" -}}
+{{- end -}}
+{{- if and (or $peer.tlsSecret $peer.name) (not $peer.enabled) -}}
+{{- fail "agent.peer.tlsSecret and .name are for agent.peer.enabled" -}}
+{{- end -}}
 {{- $scaling := .Values.agent.autoscaling -}}
 {{- if and $scaling.enabled (gt (int $scaling.min) (int $scaling.max)) -}}
 {{- fail "agent.autoscaling: min is more than max" -}}
 {{- end -}}
-{{- $own := list "listen.kafka" "listen.http" "listen.advertised" "node.id" "node.zone" "metadata.url" "metadata.password" "store.url" "store.region" "store.endpoint" "store.allow_http" "store.access_key_id" "store.secret_access_key" "store.session_token" "cluster.shards" "compactor.enabled" "shutdown.timeout" "data" -}}
+{{- $own := list "listen.kafka" "listen.http" "listen.advertised" "listen.others" "listen.others_advertised" "peer.listen" "peer.advertised" "peer.certificate" "peer.key" "peer.authority" "peer.name" "node.id" "node.zone" "metadata.url" "metadata.password" "store.url" "store.region" "store.endpoint" "store.allow_http" "store.access_key_id" "store.secret_access_key" "store.session_token" "cluster.shards" "compactor.enabled" "shutdown.timeout" "shutdown.drain" "data" -}}
 {{- range $where, $settings := dict "settings" .Values.settings "agent.settings" .Values.agent.settings "compactor.settings" .Values.compactor.settings -}}
 {{- range $name, $value := $settings -}}
 {{- if has $name $own -}}
