@@ -3,6 +3,8 @@
 //! Everything that an API needs hangs on [`Engine`]. It begins with [`Engine::start`] and is over when the registration is
 //! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
 
+mod departure;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,11 +22,14 @@ use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
 use tokio::task::JoinSet;
 
+use departure::Departure;
+
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
+use crate::zones::ZoneRules;
 
 /// How long the last word of an engine's life may take.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -65,6 +70,10 @@ pub struct Presence {
     pub listeners: Vec<Listener>,
     /// Where other agents reach this one, if it listens for them.
     pub peer: Option<Endpoint>,
+    /// Where clients are.
+    pub zones: ZoneRules,
+    /// How long it takes after its start until this agent wants all of its share. Zero: it does at once.
+    pub warmup: Duration,
 }
 
 impl EngineSettings {
@@ -119,6 +128,7 @@ pub struct Engine {
     cache: PageCacheRef,
     transactions: Arc<Transactions>,
     producer_ids: Arc<ProducerIds>,
+    departure: Departure,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -168,10 +178,18 @@ async fn register(
         peer: settings.presence.peer.clone(),
     };
     let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-    let registration = lease::join(store, registration, node, Standing::FULL).await?;
+    let registration = lease::join(store, registration, node, first_standing(settings)).await?;
     let roster = Arc::new(Roster::default());
     roster.tell(lease::members(store).await?);
     Ok((registration, roster))
+}
+
+/// How the agent stands at first.
+fn first_standing(settings: &EngineSettings) -> Standing {
+    if settings.exclusive || settings.presence.warmup.is_zero() {
+        return Standing::FULL;
+    }
+    departure::first_standing()
 }
 
 impl Engine {
@@ -206,6 +224,10 @@ impl Engine {
         tasks.spawn(writer.clone().run());
         let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
         tasks.spawn(membership.telling(roster.clone()).run());
+        if first_standing(&settings) != Standing::FULL {
+            let time = settings.presence.warmup;
+            tasks.spawn(departure::warm_up(store.clone(), registration.id, time));
+        }
         let checkpoint = settings.checkpoint;
         let trimmer = CatalogTrimmer::new(
             catalog.clone(),
@@ -261,6 +283,7 @@ impl Engine {
             cache: PageCacheRef(cache),
             transactions,
             producer_ids,
+            departure: Departure::default(),
             tasks: Mutex::new(tasks),
         }))
     }

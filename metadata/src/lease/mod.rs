@@ -12,7 +12,9 @@ mod roster;
 mod standing;
 mod task;
 
-pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row};
+pub use group::{
+    Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row, release as release_group,
+};
 pub use membership::Membership;
 pub use observe::Observer;
 pub use registration::{

@@ -69,7 +69,7 @@ pub(super) async fn everything(
     }
 }
 
-/// Has an agent stand so from now on. `false`: its registration is over.
+/// Has an agent stand so from now on. `false`: its registration is over, or it drains, which is for good.
 ///
 /// # Errors
 /// [`RegisterError::Unavailable`]: it may or may not stand so.
@@ -81,13 +81,15 @@ pub async fn stand(
     let mut last = String::new();
     for attempt in 0..TRIES {
         let snapshot = store.snapshot().await?;
-        if snapshot.get(&registration::key(own)).await?.is_none() {
+        let stands = snapshot.get(&standing::key(own)).await?;
+        let drains = stands.is_some_and(|bytes| Standing::decode(&bytes).is_ok_and(Standing::drains));
+        if snapshot.get(&registration::key(own)).await?.is_none() || (drains && !standing.drains()) {
             return Ok(false);
         }
         let commit = Commit {
             read_version: Some(snapshot.version()),
-            // It must not outlive the registration.
-            reads: vec![KeyRange::key(registration::key(own))],
+            // It must not outlive the registration, nor take effect late behind another one.
+            reads: vec![KeyRange::key(registration::key(own)), KeyRange::key(standing::key(own))],
             mutations: vec![set(own, standing), roster_tick::tick()],
             ..Commit::default()
         };

@@ -88,6 +88,9 @@ async fn a_standing_begins_and_ends_with_its_registration() {
     assert_eq!(listed.iter().find(|member| member.row == row).map(|member| member.standing), Some(warm));
     assert!(stand(&cluster.store, row.id, Standing::FULL).await.unwrap());
     assert_eq!(cluster.get(&standing::key(row.id)).await, None, "what is taken where there is no row");
+    assert!(stand(&cluster.store, row.id, Standing::DRAINING).await.unwrap());
+    assert!(!stand(&cluster.store, row.id, warm).await.unwrap(), "it drains for good");
+    assert!(stand(&cluster.store, row.id, Standing::DRAINING).await.unwrap());
     assert!(end(&cluster.store, row.id, 1, None).await.unwrap());
     assert!(!stand(&cluster.store, row.id, warm).await.unwrap());
     assert_eq!(cluster.get(&standing::key(row.id)).await, None);

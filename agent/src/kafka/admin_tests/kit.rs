@@ -41,6 +41,11 @@ pub(super) async fn agent(fixed: &[(&str, &str)]) -> Context {
 
 /// Another agent, over the same metadata as others.
 pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &str)]) -> Context {
+    agent_in(store, node, "a", fixed).await
+}
+
+/// The same, in this zone.
+pub(super) async fn agent_in(store: MemoryStore, node: u32, zone: &str, fixed: &[(&str, &str)]) -> Context {
     let environment = Environment::default();
     let foundations = Foundations {
         store: Arc::new(store),
@@ -58,9 +63,9 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
     };
     let settings = EngineSettings {
         node,
-        zone: "a".to_owned(),
+        zone: zone.to_owned(),
         host: "agent.test".to_owned(),
-        port: 9092,
+        port: 9091 + node as u16,
         shards: 4,
         write,
         cache_bytes: 1 << 20,
@@ -76,6 +81,7 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
         broker: Broker::new(engine, fixed),
         connection: 1,
         peer: ([127, 0, 0, 1], 1).into(),
+        listener: "".into(),
         client_id: None,
     }
 }
