@@ -3,26 +3,33 @@
 //! Everything that an API needs hangs on [`Engine`]. It begins with [`Engine::start`] and is over when the registration is
 //! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
 
+mod departure;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, Role, ShardId};
+use siltstone_log::{
+    ClusterRow, Endpoint, Listener, RegistrationId, RegistrationRow, Role, ShardId, Standing,
+};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
 use siltstone_metadata::follow::{Followers, Shard, ShardError};
-use siltstone_metadata::lease::{self, Membership, RegisterError, Roster};
+use siltstone_metadata::lease::{self, Member, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
 use tokio::task::JoinSet;
 
+use departure::Departure;
+
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
+use crate::zones::ZoneRules;
 
 /// How long the last word of an engine's life may take.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -52,6 +59,21 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// No other agent can be alive on this store: registrations that are left over end at once.
     pub exclusive: bool,
+    /// What matters only beside other agents.
+    pub presence: Presence,
+}
+
+/// What an agent is to others.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Listeners for clients beside the first one.
+    pub listeners: Vec<Listener>,
+    /// Where other agents reach this one, if it listens for them.
+    pub peer: Option<Endpoint>,
+    /// Where clients are.
+    pub zones: ZoneRules,
+    /// How long it takes after its start until this agent wants all of its share. Zero: it does at once.
+    pub warmup: Duration,
 }
 
 impl EngineSettings {
@@ -106,6 +128,7 @@ pub struct Engine {
     cache: PageCacheRef,
     transactions: Arc<Transactions>,
     producer_ids: Arc<ProducerIds>,
+    departure: Departure,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -151,12 +174,22 @@ async fn register(
         lowest_level: MIN_LEVEL,
         highest_level: MAX_LEVEL,
         role: Role::Agent,
+        listeners: settings.presence.listeners.clone(),
+        peer: settings.presence.peer.clone(),
     };
     let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-    let registration = lease::join(store, registration, node).await?;
+    let registration = lease::join(store, registration, node, first_standing(settings)).await?;
     let roster = Arc::new(Roster::default());
-    roster.tell(lease::list(store).await?);
+    roster.tell(lease::members(store).await?);
     Ok((registration, roster))
+}
+
+/// How the agent stands at first.
+fn first_standing(settings: &EngineSettings) -> Standing {
+    if settings.exclusive || settings.presence.warmup.is_zero() {
+        return Standing::FULL;
+    }
+    departure::first_standing()
 }
 
 impl Engine {
@@ -191,6 +224,10 @@ impl Engine {
         tasks.spawn(writer.clone().run());
         let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
         tasks.spawn(membership.telling(roster.clone()).run());
+        if first_standing(&settings) != Standing::FULL {
+            let time = settings.presence.warmup;
+            tasks.spawn(departure::warm_up(store.clone(), registration.id, time));
+        }
         let checkpoint = settings.checkpoint;
         let trimmer = CatalogTrimmer::new(
             catalog.clone(),
@@ -246,6 +283,7 @@ impl Engine {
             cache: PageCacheRef(cache),
             transactions,
             producer_ids,
+            departure: Departure::default(),
             tasks: Mutex::new(tasks),
         }))
     }
@@ -261,7 +299,7 @@ impl Engine {
     }
 
     /// The agents that live, this one among them, by node id: as last seen, mostly a few seconds ago.
-    pub fn agents(&self) -> Arc<Vec<RegistrationRow>> {
+    pub fn agents(&self) -> Arc<Vec<Member>> {
         self.roster.agents()
     }
 

@@ -1,6 +1,6 @@
 //! The agent: everything between a Kafka client's socket and the two stores.
 //!
-//! `produce` and `fetch` are the two ways through; `group` coordinates consumer groups; `transaction` drives transactions; `kafka` speaks the protocol; `placement` says which agent clients are sent to; `telemetry` shows it from outside; `engine` holds an agent's life together, `erasure` asks for erasures.
+//! `produce` and `fetch` are the two ways through; `group` coordinates consumer groups; `transaction` drives transactions; `kafka` speaks the protocol; `placement` says which agent clients are sent to, `zones` where clients are; `telemetry` shows it from outside; `engine` holds an agent's life together, `erasure` asks for erasures.
 
 pub mod engine;
 pub mod erasure;
@@ -12,3 +12,4 @@ pub mod produce;
 mod producer_ids;
 pub mod telemetry;
 pub mod transaction;
+pub mod zones;

@@ -44,6 +44,8 @@ const PURE: &[&str] = &[
     "metadata/src/group/",
     "metadata/src/lease/observe.rs",
     "agent/src/placement.rs",
+    "agent/src/placement/",
+    "agent/src/zones.rs",
     "compactor/src/compact/clean.rs",
     "compactor/src/compact/index.rs",
     "compactor/src/compact/map.rs",

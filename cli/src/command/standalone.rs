@@ -176,12 +176,12 @@ impl Server {
     /// A new engine. Only the first one may fail: later the stores are known to be right, and come back.
     async fn begin(&self, first: bool) -> Result<Arc<Engine>, Failure> {
         let mut pause = RESTART;
+        let settings = self.settings.engine(&self.advertised, self.listeners.others.clone());
         loop {
-            let error: StartError =
-                match Engine::start(self.foundations.clone(), self.settings.engine(&self.advertised)).await {
-                    Ok(engine) => return Ok(engine),
-                    Err(error) => error,
-                };
+            let error: StartError = match Engine::start(self.foundations.clone(), settings.clone()).await {
+                Ok(engine) => return Ok(engine),
+                Err(error) => error,
+            };
             if first {
                 return Err(Failure::new(format!("the server can't start: {error}")));
             }
@@ -201,7 +201,7 @@ impl Server {
             let _ = stopped.await;
         };
         let mut server = JoinSet::new();
-        server.spawn(kafka::run(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
+        server.spawn(kafka::run_all(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
         self.state.set(Some(engine.clone()));
         let life = tokio::select! {
             biased;
@@ -231,6 +231,18 @@ impl Server {
         Ok(life)
     }
 
+    /// Beside others: has clients go to them before anything ends. Where nobody else is, clients wait for the next start.
+    async fn leave(&self, engine: &Arc<Engine>) {
+        let drain = self.settings.drain;
+        if drain.is_zero() || !engine.has_company() {
+            return;
+        }
+        tracing::info!("leaving: clients are sent to other agents");
+        engine.withdraw(drain).await;
+        engine.depart(drain).await;
+        engine.quiet(drain).await;
+    }
+
     /// Takes no more, flushes, answers, ends the registration.
     async fn stop(
         &self,
@@ -239,6 +251,7 @@ impl Server {
         engine: &Arc<Engine>,
     ) {
         let patience = self.settings.shutdown_timeout;
+        self.leave(engine).await;
         tracing::info!("stopping: flushing and answering what is under way");
         self.listeners.close();
         drop(stop);

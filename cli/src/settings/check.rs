@@ -1,10 +1,11 @@
 //! Rules between settings, and limits of single ones.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::parts;
 use super::table::Settings;
-use super::value::{Size, Value};
+use super::value::{HostPort, Size, Value};
 
 /// Kafka's configs that are facts about a server, and the settings that they follow from.
 pub(super) const FACTS: [(&str, &str); 5] = [
@@ -64,6 +65,10 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         "checkpoint.lease",
         "must be more than two times checkpoint.interval".to_owned(),
     );
+    let unknown = stray(&s.advertised_others.0, &s.listen_others.0);
+    demand(unknown.is_none(), "listen.others_advertised", unknown.unwrap_or_default());
+    let unknown = stray(&s.zone_listeners.0, &s.listen_others.0);
+    demand(unknown.is_none(), "zones.listeners", unknown.unwrap_or_default());
     for (name, value) in times(settings) {
         demand(!value.is_zero(), name, "must not be 0".to_owned());
     }
@@ -81,6 +86,12 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         broken.push(("log.level", error.to_string()));
     }
     broken
+}
+
+/// A name that is given something and is no listener's, in words.
+fn stray<V>(names: &BTreeMap<String, V>, listeners: &BTreeMap<String, HostPort>) -> Option<String> {
+    let name = names.keys().find(|name| !listeners.contains_key(*name))?;
+    Some(format!("{name:?} is not in listen.others"))
 }
 
 fn times(settings: &Settings) -> [(&'static str, Duration); 8] {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::engine::{EngineSettings, Presence};
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_agent::zones::ZoneRules;
 use siltstone_compactor::compact::plan;
 use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
+use siltstone_log::Listener;
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
 
@@ -46,6 +48,19 @@ impl Settings {
         }
     }
 
+    /// What clients of a further listener are told to connect to, given where it is bound.
+    pub fn advertised_other(&self, name: &str, bound: &HostPort) -> HostPort {
+        let wanted = self.listen_others.0.get(name);
+        match self.advertised_others.0.get(name) {
+            Some(advertised) => advertised.clone(),
+            None if bound.is_any() => HostPort { host: machine(), port: bound.port },
+            None => HostPort {
+                host: wanted.map_or_else(|| bound.host.clone(), |at| at.host.clone()),
+                ..bound.clone()
+            },
+        }
+    }
+
     /// Kafka's broker configs that this server's settings fix, facts included. `node`: the id that it has.
     pub fn fixed(&self, node: u32, bound: &HostPort, advertised: &HostPort) -> Overrides {
         let mut fixed = self.kafka.clone();
@@ -64,7 +79,7 @@ impl Settings {
     }
 
     /// The engine: of a server that is alone on its metadata, or of an agent beside others.
-    pub fn engine(&self, advertised: &HostPort) -> EngineSettings {
+    pub fn engine(&self, advertised: &HostPort, others: Vec<Listener>) -> EngineSettings {
         let shared = self.metadata_url.is_some();
         EngineSettings {
             node: self.node_id.unwrap_or(if shared { EngineSettings::ANY_NODE } else { ALONE }),
@@ -78,6 +93,15 @@ impl Settings {
             checkpoint: self.checkpoint(),
             lease: self.lease,
             exclusive: !shared,
+            presence: Presence {
+                listeners: others,
+                peer: None,
+                zones: ZoneRules {
+                    networks: self.zone_networks.0.clone(),
+                    listeners: self.zone_listeners.0.clone(),
+                },
+                warmup: self.warmup,
+            },
         }
     }
 

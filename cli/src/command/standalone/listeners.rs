@@ -1,8 +1,10 @@
-//! The two listening sockets. They outlive engines: while one engine follows another, connections wait.
+//! The listening sockets. They outlive engines: while one engine follows another, connections wait.
 
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 
+use siltstone_agent::kafka::NamedListener;
+use siltstone_log::{Endpoint, Listener};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::failure::Failure;
@@ -14,28 +16,42 @@ const HTTP_BACKLOG: u32 = 64;
 
 /// The sockets, bound.
 pub(super) struct Listeners {
-    /// `None` once closed.
-    kafka: Mutex<Option<StdListener>>,
+    /// Those for Kafka clients, by name; the first has none. `None` once closed.
+    kafka: Mutex<Option<Vec<(String, StdListener)>>>,
     http: StdListener,
     /// Where Kafka clients connect.
     pub(super) kafka_address: HostPort,
     /// Where metrics are.
     pub(super) http_address: HostPort,
+    /// Further listeners, as clients reach them.
+    pub(super) others: Vec<Listener>,
 }
 
 impl Listeners {
     pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
         let (kafka, kafka_address) =
             bind("listen.kafka", "--kafka", &settings.listen_kafka, settings.backlog())?;
+        let mut sockets = vec![(String::new(), kafka)];
+        let mut others = Vec::new();
+        for (name, wanted) in &settings.listen_others.0 {
+            let (socket, bound) = bind("listen.others", "--set listen.others", wanted, settings.backlog())?;
+            let HostPort { host, port } = settings.advertised_other(name, &bound);
+            others.push(Listener { name: name.clone(), place: Endpoint { host, port } });
+            sockets.push((name.clone(), socket));
+        }
         let (http, http_address) = http(settings)?;
-        Ok(Listeners { kafka: Mutex::new(Some(kafka)), http, kafka_address, http_address })
+        Ok(Listeners { kafka: Mutex::new(Some(sockets)), http, kafka_address, http_address, others })
     }
 
-    /// The Kafka listener, for one engine's life.
-    pub(super) fn kafka(&self) -> Result<TcpListener, Failure> {
+    /// The listeners for Kafka clients, for one engine's life.
+    pub(super) fn kafka(&self) -> Result<Vec<NamedListener>, Failure> {
         let kafka = self.kafka.lock().unwrap_or_else(PoisonError::into_inner);
-        let listener = kafka.as_ref().ok_or_else(|| Failure::new("the listener is closed"))?;
-        Ok(TcpListener::from_std(listener.try_clone()?)?)
+        let sockets = kafka.as_ref().ok_or_else(|| Failure::new("the listener is closed"))?;
+        let named = |(name, socket): &(String, StdListener)| -> Result<NamedListener, Failure> {
+            let socket = TcpListener::from_std(socket.try_clone()?)?;
+            Ok(NamedListener { name: name.as_str().into(), socket })
+        };
+        sockets.iter().map(named).collect()
     }
 
     /// The listener for metrics.
