@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::lent::Lent;
 use super::lru::{Key, Lru, Part, Pieces};
 use super::promise::{Promise, Promised, promise};
 use crate::error::ReadError;
@@ -17,6 +18,8 @@ use crate::telemetry;
 
 /// Fetches are bounded in units of this many bytes.
 const UNIT: u64 = 1024;
+/// Pages that are only lent may fill this part of the cache.
+const LENT_PART: u64 = 3;
 
 pub(super) type Outcome = Result<Pieces, ReadError>;
 
@@ -34,6 +37,7 @@ pub(super) struct State {
     next_id: u64,
     /// Read-ahead under way: how many, and their bytes.
     pub ahead: (usize, u64),
+    lent: Lent,
 }
 
 struct Flight {
@@ -41,6 +45,8 @@ struct Flight {
     outcome: Promised<Outcome>,
     /// Some reader waits or waited for it; else it is read-ahead.
     wanted: bool,
+    /// What it brings is another agent's page.
+    lent: bool,
 }
 
 /// Where a page or block comes from.
@@ -63,7 +69,8 @@ pub(super) enum Charge {
 impl Shared {
     pub(super) fn new(limit: u64) -> Self {
         let units = u32::try_from(limit / UNIT).unwrap_or(u32::MAX).max(1);
-        let state = State { lru: Lru::new(limit), flights: BTreeMap::new(), next_id: 0, ahead: (0, 0) };
+        let (lru, lent) = (Lru::new(limit), Lent::new(limit / LENT_PART));
+        let state = State { lru, flights: BTreeMap::new(), next_id: 0, ahead: (0, 0), lent };
         Self { state: Mutex::new(state), fetching: Arc::new(Semaphore::new(units as usize)), units }
     }
 
@@ -124,7 +131,7 @@ impl Shared {
         state.next_id += 1;
         let id = state.next_id;
         let wanted = !matches!(charge, Charge::Ahead(_));
-        state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted });
+        state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted, lent: false });
         if let Charge::Ahead(bytes) = charge {
             state.ahead = (state.ahead.0 + 1, state.ahead.1 + bytes);
         }
@@ -137,6 +144,18 @@ impl Shared {
 impl State {
     pub(super) fn is_coming(&self, key: &Key) -> bool {
         self.flights.contains_key(key)
+    }
+
+    /// What comes under this key is another agent's page: it is kept for a short time only.
+    pub(super) fn lend(&mut self, key: &Key) {
+        self.flights.get_mut(key).into_iter().for_each(|flight| flight.lent = true);
+    }
+
+    fn keep_lent(&mut self, key: Key, pieces: &Pieces) {
+        self.lent.add(key, pieces);
+        while let Some((key, pieces)) = self.lent.surplus() {
+            self.lru.remove_same(&key, &pieces);
+        }
     }
 
     /// Lets flights of a segment end without being kept.
@@ -219,6 +238,9 @@ impl Landing {
             state.lru.release(reserved);
             if let (Some(flight), Ok(pieces)) = (state.end(key, id), outcome) {
                 state.lru.insert(key, Arc::clone(pieces), !flight.wanted);
+                if flight.lent {
+                    state.keep_lent(key, pieces);
+                }
             }
         });
     }
