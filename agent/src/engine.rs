@@ -6,12 +6,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, Role, ShardId};
+use siltstone_log::{
+    ClusterRow, Endpoint, Listener, RegistrationId, RegistrationRow, Role, ShardId, Standing,
+};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
 use siltstone_metadata::follow::{Followers, Shard, ShardError};
-use siltstone_metadata::lease::{self, Membership, RegisterError, Roster};
+use siltstone_metadata::lease::{self, Member, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
@@ -52,6 +54,17 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// No other agent can be alive on this store: registrations that are left over end at once.
     pub exclusive: bool,
+    /// What matters only beside other agents.
+    pub presence: Presence,
+}
+
+/// What an agent is to others.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Listeners for clients beside the first one.
+    pub listeners: Vec<Listener>,
+    /// Where other agents reach this one, if it listens for them.
+    pub peer: Option<Endpoint>,
 }
 
 impl EngineSettings {
@@ -151,11 +164,13 @@ async fn register(
         lowest_level: MIN_LEVEL,
         highest_level: MAX_LEVEL,
         role: Role::Agent,
+        listeners: settings.presence.listeners.clone(),
+        peer: settings.presence.peer.clone(),
     };
     let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-    let registration = lease::join(store, registration, node).await?;
+    let registration = lease::join(store, registration, node, Standing::FULL).await?;
     let roster = Arc::new(Roster::default());
-    roster.tell(lease::list(store).await?);
+    roster.tell(lease::members(store).await?);
     Ok((registration, roster))
 }
 
@@ -261,7 +276,7 @@ impl Engine {
     }
 
     /// The agents that live, this one among them, by node id: as last seen, mostly a few seconds ago.
-    pub fn agents(&self) -> Arc<Vec<RegistrationRow>> {
+    pub fn agents(&self) -> Arc<Vec<Member>> {
         self.roster.agents()
     }
 

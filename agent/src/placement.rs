@@ -7,15 +7,16 @@
 //! Zones and weights are not looked at yet.
 
 use siltstone_log::{PartitionId, RegistrationRow, ShardId, mix64, shard_of};
+use siltstone_metadata::lease::Member;
 
 /// The agent with the greatest hash for `key`.
-fn chosen(agents: &[RegistrationRow], key: u64) -> Option<&RegistrationRow> {
+fn chosen(agents: &[Member], key: u64) -> Option<&RegistrationRow> {
     let score = |agent: &&RegistrationRow| (mix64(key ^ mix64(u64::from(agent.node))), agent.node);
-    agents.iter().max_by_key(score)
+    agents.iter().map(|agent| &agent.row).max_by_key(score)
 }
 
 /// The agent to ask for what has this name first: a group, a transactional id.
-pub fn coordinator<'a>(agents: &'a [RegistrationRow], name: &str) -> Option<&'a RegistrationRow> {
+pub fn coordinator<'a>(agents: &'a [Member], name: &str) -> Option<&'a RegistrationRow> {
     let key = name.bytes().fold(0, |key: u64, byte| mix64(key ^ u64::from(byte)));
     chosen(agents, mix64(key))
 }
@@ -29,7 +30,7 @@ pub struct Leaders {
 
 impl Leaders {
     /// The leaders of so many shards among these agents.
-    pub fn new(agents: &[RegistrationRow], shards: u16) -> Self {
+    pub fn new(agents: &[Member], shards: u16) -> Self {
         let leader = |shard: u16| chosen(agents, mix64(u64::from(shard))).map_or(-1, node);
         Leaders { nodes: (0..shards).map(leader).collect() }
     }
@@ -49,11 +50,11 @@ pub fn node(agent: &RegistrationRow) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{RegistrationId, Role, TopicId};
+    use siltstone_log::{RegistrationId, Role, Standing, TopicId};
 
     use super::*;
 
-    fn agents(nodes: impl IntoIterator<Item = u32>) -> Vec<RegistrationRow> {
+    fn agents(nodes: impl IntoIterator<Item = u32>) -> Vec<Member> {
         let agent = |node| RegistrationRow {
             id: RegistrationId(u128::from(node) * 7),
             node,
@@ -64,8 +65,11 @@ mod tests {
             lowest_level: 1,
             highest_level: u32::MAX,
             role: Role::Agent,
+            listeners: Vec::new(),
+            peer: None,
         };
-        nodes.into_iter().map(agent).collect()
+        let member = |row| Member { row, standing: Standing::FULL };
+        nodes.into_iter().map(agent).map(member).collect()
     }
 
     #[test]

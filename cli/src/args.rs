@@ -99,6 +99,9 @@ pub struct ServerArgs {
     /// Shards of the metadata, if the cluster has to be made.
     #[arg(long, value_name = "NUMBER")]
     pub shards: Option<u16>,
+    /// The zone that this server is in; clients of a zone are sent to agents in it.
+    #[arg(long, value_name = "NAME")]
+    pub zone: Option<String>,
     /// Where Kafka clients connect. Default: 127.0.0.1:9092.
     #[arg(long, value_name = "HOST:PORT")]
     pub kafka: Option<HostPort>,
@@ -121,6 +124,7 @@ impl ServerArgs {
             ("--store", "store.url", self.store.clone()),
             ("--metadata", "metadata.url", self.metadata.clone()),
             ("--shards", "cluster.shards", self.shards.map(|shards| shards.to_string())),
+            ("--zone", "node.zone", self.zone.clone()),
             ("--kafka", "listen.kafka", self.kafka.as_ref().map(HostPort::to_string)),
             ("--http", "listen.http", self.http.as_ref().map(HostPort::to_string)),
         ];

@@ -38,8 +38,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     Response {
         endpoint_type: BROKERS,
         cluster_id: cx.engine().cluster().cluster_id.clone(),
-        controller_id: agents.first().map_or(-1, placement::node),
-        brokers: agents.iter().map(broker).collect(),
+        controller_id: agents.first().map_or(-1, |agent| placement::node(&agent.row)),
+        brokers: agents.iter().map(|agent| broker(&agent.row)).collect(),
         cluster_authorized_operations: operations,
         ..Response::default()
     }

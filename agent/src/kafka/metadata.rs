@@ -113,8 +113,8 @@ fn cluster(cx: &Context) -> Response {
     Response {
         cluster_id: Some(cx.engine().cluster().cluster_id.clone()),
         // Any of them does what a controller is asked for: the first, so that all agents say the same.
-        controller_id: agents.first().map_or(-1, placement::node),
-        brokers: agents.iter().map(broker).collect(),
+        controller_id: agents.first().map_or(-1, |agent| placement::node(&agent.row)),
+        brokers: agents.iter().map(|agent| broker(&agent.row)).collect(),
         ..Response::default()
     }
 }

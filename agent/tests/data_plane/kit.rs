@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, Presence};
 use siltstone_agent::kafka::{Broker, ServerLimits, run};
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_kafka::api::ApiRequest;
@@ -86,6 +86,7 @@ pub fn settings() -> EngineSettings {
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: true,
+        presence: Presence::default(),
     }
 }
 

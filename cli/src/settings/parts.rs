@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::engine::{EngineSettings, Presence};
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_compactor::compact::plan;
@@ -78,6 +78,7 @@ impl Settings {
             checkpoint: self.checkpoint(),
             lease: self.lease,
             exclusive: !shared,
+            presence: Presence::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_objects::{Environment, Objects, Options};
 use siltstone_store::memory::{Faults, MemoryStore};
 
-use crate::engine::{Engine, EngineSettings, Foundations};
+use crate::engine::{Engine, EngineSettings, Foundations, Presence};
 use crate::kafka::context::{Broker, Context};
 use crate::kafka::dispatch;
 use crate::produce::{BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings};
@@ -68,6 +68,7 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: false,
+        presence: Presence::default(),
     };
     let engine = Engine::start(foundations, settings).await.unwrap();
     let fixed = fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
