@@ -73,7 +73,9 @@ impl Zone {
 
     fn way(&self, segment: SegmentId, range: &Range<u64>) -> Way {
         let neighbours = (self.parts.neighbours)();
-        let Some(owner) = owner(&neighbours, page_key(segment, range.start)) else { return Way::Direct("alone") };
+        let Some(owner) = owner(&neighbours, page_key(segment, range.start)) else {
+            return Way::Direct("alone");
+        };
         if owner.id == self.parts.identity.own {
             return Way::Direct(if neighbours.len() == 1 { "alone" } else { "own" });
         }
@@ -111,8 +113,7 @@ impl Zone {
         let Identity { cluster, incarnation, own } = self.parts.identity.clone();
         let patience_ms = u32::try_from(LONGEST.as_millis()).unwrap_or(u32::MAX);
         let (sender, receiver) = (own, owner.id);
-        let ask =
-            Ask { cluster, incarnation, sender, receiver, segment, range: range.clone(), patience_ms };
+        let ask = Ask { cluster, incarnation, sender, receiver, segment, range: range.clone(), patience_ms };
         let begun = Instant::now();
         let mut asked = pin!(async {
             let asked = timeout(LONGEST, self.parts.transport.read(owner, &ask)).await;
@@ -161,7 +162,9 @@ impl Zone {
                 telemetry::given(ask.wanted(), took);
                 return Some(bytes);
             }
-            Ok(bytes) => self.wrong(owner, &format!("{} bytes came instead of {}", bytes.len(), ask.wanted())),
+            Ok(bytes) => {
+                self.wrong(owner, &format!("{} bytes came instead of {}", bytes.len(), ask.wanted()))
+            }
             Err(AskError::Unread(reason)) => {
                 self.state().circuits.succeeded(owner.id);
                 telemetry::asked("unread");
@@ -212,6 +215,12 @@ impl SegmentSource for Zone {
             Way::Direct(why) => self.direct(why, segment, range).await,
             Way::Ask(owner) => self.ask(&owner, segment, range).await,
         }
+    }
+
+    fn asks(&self, segment: SegmentPlace, range: &Range<u64>) -> bool {
+        let neighbours = (self.parts.neighbours)();
+        let owner = owner(&neighbours, page_key(segment.id, range.start));
+        !segment.inline && Ask::fits(range) && owner.is_some_and(|owner| owner.id != self.parts.identity.own)
     }
 
     fn damaged(&self, segment: SegmentId) {

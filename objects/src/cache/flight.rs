@@ -29,6 +29,9 @@ pub(super) struct Shared {
     /// Bytes that fetches may occupy together: the cache's whole limit, in units.
     fetching: Arc<Semaphore>,
     units: u32,
+    /// Of those, what fetches may occupy that wait for another agent, which may wait for this one: what comes from the bucket must always have room.
+    asking: Arc<Semaphore>,
+    asking_units: u32,
 }
 
 pub(super) struct State {
@@ -62,16 +65,35 @@ pub(super) enum Charge {
     Fetch(u64),
     /// The same, but nobody waits for it.
     Ahead(u64),
+    /// A fetch from another agent.
+    Ask(u64),
+    /// The same, but nobody waits for it.
+    AheadAsk(u64),
     /// A block that is being made by its reader, who may have to fetch for it: holding room meanwhile could block that fetch.
     Reader,
 }
+
+impl Charge {
+    /// Bytes of read-ahead.
+    fn ahead(self) -> Option<u64> {
+        match self {
+            Charge::Ahead(bytes) | Charge::AheadAsk(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// The room that a flight has.
+type Boarded = [Option<OwnedSemaphorePermit>; 2];
 
 impl Shared {
     pub(super) fn new(limit: u64) -> Self {
         let units = u32::try_from(limit / UNIT).unwrap_or(u32::MAX).max(1);
         let (lru, lent) = (Lru::new(limit), Lent::new(limit / LENT_PART));
         let state = State { lru, flights: BTreeMap::new(), next_id: 0, ahead: (0, 0), lent };
-        Self { state: Mutex::new(state), fetching: Arc::new(Semaphore::new(units as usize)), units }
+        let asking_units = (units / 2).max(1);
+        let [fetching, asking] = [units, asking_units].map(|units| Arc::new(Semaphore::new(units as usize)));
+        Self { state: Mutex::new(state), fetching, units, asking, asking_units }
     }
 
     /// Runs `change` on the state, then tells the metrics what became of it.
@@ -130,9 +152,9 @@ impl Shared {
         let (sender, outcome) = promise();
         state.next_id += 1;
         let id = state.next_id;
-        let wanted = !matches!(charge, Charge::Ahead(_));
+        let wanted = charge.ahead().is_none();
         state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted, lent: false });
-        if let Charge::Ahead(bytes) = charge {
+        if let Some(bytes) = charge.ahead() {
             state.ahead = (state.ahead.0 + 1, state.ahead.1 + bytes);
         }
         let landing = Landing { shared: Arc::clone(self), key, id, charge, reserved: 0 };
@@ -210,12 +232,20 @@ struct Landing {
 
 impl Landing {
     /// Waits for room. None if all who wanted it have gone by then: then nothing is fetched.
-    async fn board(&mut self, sender: &Promise<Outcome>) -> Option<Option<OwnedSemaphorePermit>> {
-        let bytes = match self.charge {
-            Charge::Fetch(bytes) | Charge::Ahead(bytes) => bytes,
-            Charge::Reader => return Some(None),
+    async fn board(&mut self, sender: &Promise<Outcome>) -> Option<Boarded> {
+        let (bytes, asks) = match self.charge {
+            Charge::Fetch(bytes) | Charge::Ahead(bytes) => (bytes, false),
+            Charge::Ask(bytes) | Charge::AheadAsk(bytes) => (bytes, true),
+            Charge::Reader => return Some([None, None]),
         };
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.shared.units);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let asking = if asks {
+            let units = units.min(self.shared.asking_units);
+            Some(Arc::clone(&self.shared.asking).acquire_many_owned(units).await.ok()?)
+        } else {
+            None
+        };
+        let units = units.min(self.shared.units);
         let permit = Arc::clone(&self.shared.fetching).acquire_many_owned(units).await.ok()?;
         let (key, id) = (self.key, self.id);
         self.reserved = self.shared.with(|state| {
@@ -229,7 +259,7 @@ impl Landing {
             }
             Some(state.lru.reserve(bytes))
         })?;
-        Some(Some(permit))
+        Some([Some(permit), asking])
     }
 
     fn land(&mut self, outcome: &Outcome) {
@@ -252,7 +282,7 @@ impl Drop for Landing {
         self.shared.with(|state| {
             state.lru.release(reserved);
             state.end(key, id);
-            if let Charge::Ahead(bytes) = self.charge {
+            if let Some(bytes) = self.charge.ahead() {
                 state.ahead = (state.ahead.0.saturating_sub(1), state.ahead.1.saturating_sub(bytes));
             }
         });

@@ -50,6 +50,11 @@ pub trait SegmentSource: Send + Sync + 'static {
         Ok(Page { bytes: self.fetch(segment, range).await?, lent: false })
     }
 
+    /// Whether a page that is missing would be asked of another agent.
+    fn asks(&self, _segment: SegmentPlace, _range: &Range<u64>) -> bool {
+        false
+    }
+
     /// What came of this segment was not what it should be.
     fn damaged(&self, _segment: SegmentId) {}
 }
@@ -114,7 +119,9 @@ impl PageCache {
 
     fn obtain(&self, segment: SegmentPlace, page: u64) -> Wait {
         let range = self.range(segment.length, page);
-        let charge = Charge::Fetch(range.end - range.start);
+        let bytes = range.end - range.start;
+        let charge =
+            if self.source.asks(segment, &range) { Charge::Ask(bytes) } else { Charge::Fetch(bytes) };
         let key = Key { segment: segment.id, part: Part::Page(page) };
         self.shared.obtain(key, charge, || self.clone().fetch_page(key, segment, range))
     }
@@ -166,7 +173,9 @@ impl PageCache {
             let key = Key { segment: segment.id, part: Part::Page(page) };
             let range = self.range(segment.length, page);
             let bytes = range.end - range.start;
-            if !self.ahead(key, bytes, || self.clone().fetch_page(key, segment, range)) {
+            let asks = self.source.asks(segment, &range);
+            let charge = if asks { Charge::AheadAsk(bytes) } else { Charge::Ahead(bytes) };
+            if !self.ahead_as(key, charge, bytes, || self.clone().fetch_page(key, segment, range)) {
                 return false;
             }
         }
@@ -251,6 +260,13 @@ impl PageCache {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
+        self.ahead_as(key, Charge::Ahead(bytes), bytes, work)
+    }
+
+    fn ahead_as<F>(&self, key: Key, charge: Charge, bytes: u64, work: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let started = self.shared.with(|state| {
             if state.lru.contains(&key) || state.is_coming(&key) {
                 return None;
@@ -258,7 +274,7 @@ impl PageCache {
             if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
                 return Some(false);
             }
-            self.shared.launch(state, key, Charge::Ahead(bytes), work());
+            self.shared.launch(state, key, charge, work());
             Some(true)
         });
         match started {

@@ -55,7 +55,8 @@ impl Links {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if !slots.contains_key(&id) {
             // Busy ones are being connected.
-            let used = |slot: &Slot| slot.try_lock().map_or(true, |link| link.as_ref().is_some_and(Link::is_open));
+            let used =
+                |slot: &Slot| slot.try_lock().map_or(true, |link| link.as_ref().is_some_and(Link::is_open));
             slots.retain(|_, slot| used(slot));
         }
         slots.entry(id).or_default().clone()

@@ -68,7 +68,8 @@ impl Pages {
     }
 
     async fn read(&self, ask: &Ask) -> Result<Held, Status> {
-        let units = u32::try_from(ask.wanted().div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.shared.units);
+        let units =
+            u32::try_from(ask.wanted().div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.shared.units);
         let permit = self.shared.answers.clone().acquire_many_owned(units).await;
         let room = Room::new(permit.map_err(|_| Status::unavailable("stopping"))?);
         let rope: Rope =
@@ -171,6 +172,8 @@ impl Stream for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
+        // The watch holds it, too, until it has ended.
+        *lock(&self.sending) = Sending::Over;
         self.watch.abort();
     }
 }
@@ -198,3 +201,7 @@ impl pages_server::Pages for Pages {
         Ok(Response::new(Answer::new(held, deadline, open)))
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

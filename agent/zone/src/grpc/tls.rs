@@ -104,7 +104,9 @@ impl Tls {
             match tokio::task::spawn_blocking(move || this.reload()).await {
                 Ok(Ok(true)) => tracing::info!("the certificate for other agents was read anew"),
                 Ok(Ok(false)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the certificate for other agents can't be read anew: the one before is used"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the certificate for other agents can't be read anew: the one before is used")
+                }
                 Err(error) => tracing::error!(%error, "reading certificates was ended by a defect"),
             }
         }
