@@ -1,4 +1,4 @@
-//! The two listening sockets. They outlive engines: while one engine follows another, connections wait.
+//! The listening sockets. They outlive engines: while one engine follows another, connections wait.
 
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
@@ -11,16 +11,21 @@ use crate::settings::value::HostPort;
 
 /// Watchers that may wait to be accepted.
 const HTTP_BACKLOG: u32 = 64;
+/// Agents that may.
+const PEER_BACKLOG: u32 = 256;
 
 /// The sockets, bound.
 pub(super) struct Listeners {
     /// `None` once closed.
     kafka: Mutex<Option<StdListener>>,
     http: StdListener,
+    peer: Option<StdListener>,
     /// Where Kafka clients connect.
     pub(super) kafka_address: HostPort,
     /// Where metrics are.
     pub(super) http_address: HostPort,
+    /// Where other agents connect, if they may.
+    pub(super) peer_address: Option<HostPort>,
 }
 
 impl Listeners {
@@ -28,7 +33,18 @@ impl Listeners {
         let (kafka, kafka_address) =
             bind("listen.kafka", "--kafka", &settings.listen_kafka, settings.backlog())?;
         let (http, http_address) = http(settings)?;
-        Ok(Listeners { kafka: Mutex::new(Some(kafka)), http, kafka_address, http_address })
+        let peer = settings.peer_listen.as_ref();
+        let peer =
+            peer.map(|wanted| bind("peer.listen", "--set peer.listen=HOST:PORT", wanted, PEER_BACKLOG));
+        let (peer, peer_address) = peer.transpose()?.unzip();
+        Ok(Listeners {
+            kafka: Mutex::new(Some(kafka)),
+            http,
+            peer,
+            kafka_address,
+            http_address,
+            peer_address,
+        })
     }
 
     /// The Kafka listener, for one engine's life.
@@ -41,6 +57,12 @@ impl Listeners {
     /// The listener for metrics.
     pub(super) fn http(&self) -> Result<TcpListener, Failure> {
         Ok(TcpListener::from_std(self.http.try_clone()?)?)
+    }
+
+    /// The listener for other agents, for one engine's life.
+    pub(super) fn peer(&self) -> Result<Option<TcpListener>, Failure> {
+        let Some(peer) = &self.peer else { return Ok(None) };
+        Ok(Some(TcpListener::from_std(peer.try_clone()?)?))
     }
 
     /// Refuses new Kafka clients, as soon as the engine's listener is gone, too.
