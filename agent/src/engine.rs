@@ -20,12 +20,14 @@ use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
+use siltstone_zone::grpc::Pages;
 use tokio::task::JoinSet;
 
 use departure::Departure;
 
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
+use crate::neighbours::{self, Peering};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
@@ -126,6 +128,8 @@ pub struct Engine {
     reader: Reader,
     groups: Arc<Groups>,
     cache: PageCacheRef,
+    /// The same cache, as it is filled for other agents: from the bucket alone.
+    lender: PageCacheRef,
     transactions: Arc<Transactions>,
     producer_ids: Arc<ProducerIds>,
     departure: Departure,
@@ -201,6 +205,18 @@ impl Engine {
         foundations: Foundations,
         settings: EngineSettings,
     ) -> Result<Arc<Engine>, StartError> {
+        Self::start_beside(foundations, settings, None).await
+    }
+
+    /// The same, asking other agents of the zone for their pages. What it gives to them are [`Engine::pages`].
+    ///
+    /// # Errors
+    /// See [`StartError`]: nothing runs then.
+    pub async fn start_beside(
+        foundations: Foundations,
+        settings: EngineSettings,
+        peering: Option<Peering>,
+    ) -> Result<Arc<Engine>, StartError> {
         let Foundations { store, objects, ambient } = foundations.clone();
         let cluster = lease::open_cluster(store.as_ref(), &ambient, settings.shards).await?;
         let (registration, roster) = register(store.as_ref(), &ambient, &settings, &cluster).await?;
@@ -208,8 +224,10 @@ impl Engine {
         let pending = Arc::new(Pending::default());
         let followers = follow(&cluster, registration.id, &store, &pending);
         let catalog = Catalog::new(store.clone());
-        let source = Segments { objects: objects.clone(), store: store.clone() };
-        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, Arc::new(source));
+        let direct = Arc::new(Segments { objects: objects.clone(), store: store.clone() });
+        let source = neighbours::source(peering, &cluster, &registration, &roster, direct.clone());
+        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, source);
+        let lender = cache.over(direct);
         let parts = WriterParts {
             store: store.clone(),
             objects,
@@ -281,6 +299,7 @@ impl Engine {
             reader,
             groups,
             cache: PageCacheRef(cache),
+            lender: PageCacheRef(lender),
             transactions,
             producer_ids,
             departure: Departure::default(),
@@ -366,6 +385,12 @@ impl Engine {
     /// The page cache.
     pub fn cache(&self) -> &PageCache {
         &self.cache.0
+    }
+
+    /// What other agents are given, at most so many bytes at a time.
+    pub fn pages(&self, answer_bytes: u64) -> Pages {
+        let identity = neighbours::identity(&self.cluster, &self.registration);
+        Pages::new(identity, self.lender.0.clone(), answer_bytes)
     }
 
     /// A producer id that nobody else has or gets.

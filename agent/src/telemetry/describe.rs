@@ -5,6 +5,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 /// Describes the metrics of this crate and of those below it.
 pub(super) fn all() {
     siltstone_objects::telemetry::describe();
+    siltstone_zone::telemetry::describe();
     produce();
     kafka();
 }

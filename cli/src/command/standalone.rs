@@ -19,8 +19,10 @@ use std::time::Duration;
 
 use siltstone_agent::engine::{Engine, Foundations, StartError};
 use siltstone_agent::kafka::{self, Broker};
+use siltstone_agent::neighbours::Peering;
 use siltstone_agent::telemetry::{self, Metrics};
 use siltstone_compactor::worker::Compactor;
+use siltstone_zone::grpc::{self, Links, Tls};
 use tokio::task::JoinSet;
 
 use crate::args::ServerArgs;
@@ -94,8 +96,13 @@ async fn serve(settings: Settings) -> Outcome {
         };
         background.spawn(compactor.run_until(until));
     }
-    let server = Server { settings, foundations, listeners, advertised, state: Arc::default() };
+    let tls = settings.peer_tls().map(Tls::open).transpose();
+    let tls = tls.map_err(|error| Failure::new(format!("peer.certificate: {error}")))?.map(Arc::new);
     let mut watchers = JoinSet::new();
+    if let Some(tls) = &tls {
+        watchers.spawn(tls.clone().keep_fresh());
+    }
+    let server = Server { settings, foundations, listeners, advertised, tls, state: Arc::default() };
     let http = server.listeners.http()?;
     let state = server.state.clone();
     watchers.spawn(metrics.clone().upkeep());
@@ -137,6 +144,8 @@ struct Server {
     foundations: Foundations,
     listeners: Listeners,
     advertised: HostPort,
+    /// For other agents.
+    tls: Option<Arc<Tls>>,
     state: Arc<State>,
 }
 
@@ -176,9 +185,8 @@ impl Server {
     /// A new engine. Only the first one may fail: later the stores are known to be right, and come back.
     async fn begin(&self, first: bool) -> Result<Arc<Engine>, Failure> {
         let mut pause = RESTART;
-        let settings = self.settings.engine(&self.advertised, self.listeners.others.clone());
         loop {
-            let error: StartError = match Engine::start(self.foundations.clone(), settings.clone()).await {
+            let error = match self.start().await {
                 Ok(engine) => return Ok(engine),
                 Err(error) => error,
             };
@@ -189,6 +197,27 @@ impl Server {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RESTART);
         }
+    }
+
+    async fn start(&self) -> Result<Arc<Engine>, StartError> {
+        let bound = self.listeners.peer_address.as_ref();
+        let peer = bound.and_then(|bound| self.settings.peer_advertised(bound));
+        let peering = peer.is_some().then(|| Peering {
+            transport: Arc::new(Links::new(self.tls.clone())),
+            patience: self.settings.peer_patience,
+        });
+        let settings = self.settings.engine(&self.advertised, self.listeners.others.clone(), peer);
+        Engine::start_beside(self.foundations.clone(), settings, peering).await
+    }
+
+    /// Gives pages to other agents, if they may ask, until it is dropped.
+    fn serve_others(&self, engine: &Engine) -> Result<JoinSet<()>, Failure> {
+        let mut serving = JoinSet::new();
+        if let Some(listener) = self.listeners.peer()? {
+            let pages = engine.pages(self.settings.peer_answer_bytes.0);
+            serving.spawn(grpc::serve(listener, pages, self.tls.clone(), grpc::ServerLimits::default()));
+        }
+        Ok(serving)
     }
 
     async fn live(&self, engine: Arc<Engine>, signals: &mut Signals) -> Result<Life, Failure> {
@@ -202,6 +231,7 @@ impl Server {
         };
         let mut server = JoinSet::new();
         server.spawn(kafka::run_all(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
+        let _others = self.serve_others(&engine)?;
         self.state.set(Some(engine.clone()));
         let life = tokio::select! {
             biased;

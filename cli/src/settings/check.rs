@@ -77,6 +77,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         "store.access_key_id",
         "must be given together with store.secret_access_key".to_owned(),
     );
+    peer(settings, &mut demand);
     let stated = parts::objects(settings).validate();
     broken.extend(stated.into_iter().map(|problem| ("store.url", problem)));
     if let Err(why) = siltstone_objects::StoreUrl::parse(&s.store_url) {
@@ -94,7 +95,33 @@ fn stray<V>(names: &BTreeMap<String, V>, listeners: &BTreeMap<String, HostPort>)
     Some(format!("{name:?} is not in listen.others"))
 }
 
-fn times(settings: &Settings) -> [(&'static str, Duration); 8] {
+/// What agents are to each other.
+fn peer(s: &Settings, demand: &mut impl FnMut(bool, &'static str, String)) {
+    demand(
+        s.peer_listen.is_none() || s.metadata_url.is_some(),
+        "peer.listen",
+        "needs metadata.url: a server that is alone has nobody to listen for".to_owned(),
+    );
+    let files = [&s.peer_certificate, &s.peer_key, &s.peer_authority].map(Option::is_some);
+    demand(
+        files == [true; 3] || files == [false; 3],
+        "peer.certificate",
+        "must be given together with peer.key and peer.authority".to_owned(),
+    );
+    demand(
+        s.peer_name.is_none() || files == [true; 3],
+        "peer.name",
+        "needs peer.certificate: without it nobody is checked".to_owned(),
+    );
+    demand(
+        s.peer_advertised.is_none() || s.peer_listen.is_some(),
+        "peer.advertised",
+        "needs peer.listen".to_owned(),
+    );
+    demand(s.peer_answer_bytes.0 >= 1 << 20, "peer.answer_bytes", "must be at least 1MiB".to_owned());
+}
+
+fn times(settings: &Settings) -> [(&'static str, Duration); 9] {
     [
         ("node.lease", settings.lease),
         ("flush.interval", settings.flush_interval),
@@ -102,6 +129,7 @@ fn times(settings: &Settings) -> [(&'static str, Duration); 8] {
         ("checkpoint.interval", settings.checkpoint_interval),
         ("checkpoint.floor_lag", settings.floor_lag),
         ("shutdown.timeout", settings.shutdown_timeout),
+        ("peer.patience", settings.peer_patience),
         ("limits.stall", settings.stall),
         ("limits.write", settings.write_stall),
     ]

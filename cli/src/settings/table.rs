@@ -175,6 +175,22 @@ settings! {
         "Bytes of segments kept in memory for reading."
     "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."
+    "peer.listen" peer_listen: Option<HostPort>, Unset("nowhere: every agent reads all pages from the object store itself");
+        "Where other agents of the zone ask this one for pages of segments, over gRPC. With `siltstone agent` alone. Clients must not reach it unless there are certificates."
+    "peer.advertised" peer_advertised: Option<HostPort>, Follows("`peer.listen`, or this machine's name if that listens on all addresses");
+        "What other agents are told to connect to."
+    "peer.certificate" peer_certificate: Option<String>, Unset("connections between agents are not encrypted");
+        "A PEM file with this agent's certificate, good for servers and clients, and those between it and the authority. It is read again every minute."
+    "peer.key" peer_key: Option<String>, Unset("none");
+        "A PEM file with its private key."
+    "peer.authority" peer_authority: Option<String>, Unset("none");
+        "A PEM file with the certificates of the authorities that agents' certificates must come from."
+    "peer.name" peer_name: Option<String>, Unset("the host by which an agent is reached");
+        "A name that every agent's certificate must hold. Needed if the authority signs certificates for others than agents."
+    "peer.patience" peer_patience: Duration, Is("500ms");
+        "The agent that keeps a page has so long to give it; then the object store is asked, too. Longer than it mostly takes to read a page from there."
+    "peer.answer_bytes" peer_answer_bytes: Size, Is("32MiB");
+        "Bytes of pages that may be on their way to other agents at once. Beyond it they wait."
     "limits.connections" max_connections: usize, Is("20000");
         "Connections at once; others wait to be accepted. Kafka's max.connections may say less."
     "limits.in_flight" in_flight: usize, Is("16");

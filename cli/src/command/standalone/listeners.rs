@@ -13,18 +13,23 @@ use crate::settings::value::HostPort;
 
 /// Watchers that may wait to be accepted.
 const HTTP_BACKLOG: u32 = 64;
+/// Agents that may.
+const PEER_BACKLOG: u32 = 256;
 
 /// The sockets, bound.
 pub(super) struct Listeners {
     /// Those for Kafka clients, by name; the first has none. `None` once closed.
     kafka: Mutex<Option<Vec<(String, StdListener)>>>,
     http: StdListener,
+    peer: Option<StdListener>,
     /// Where Kafka clients connect.
     pub(super) kafka_address: HostPort,
     /// Where metrics are.
     pub(super) http_address: HostPort,
     /// Further listeners, as clients reach them.
     pub(super) others: Vec<Listener>,
+    /// Where other agents connect, if they may.
+    pub(super) peer_address: Option<HostPort>,
 }
 
 impl Listeners {
@@ -40,7 +45,19 @@ impl Listeners {
             sockets.push((name.clone(), socket));
         }
         let (http, http_address) = http(settings)?;
-        Ok(Listeners { kafka: Mutex::new(Some(sockets)), http, kafka_address, http_address, others })
+        let peer = settings.peer_listen.as_ref();
+        let peer =
+            peer.map(|wanted| bind("peer.listen", "--set peer.listen=HOST:PORT", wanted, PEER_BACKLOG));
+        let (peer, peer_address) = peer.transpose()?.unzip();
+        Ok(Listeners {
+            kafka: Mutex::new(Some(sockets)),
+            http,
+            peer,
+            kafka_address,
+            http_address,
+            peer_address,
+            others,
+        })
     }
 
     /// The listeners for Kafka clients, for one engine's life.
@@ -57,6 +74,12 @@ impl Listeners {
     /// The listener for metrics.
     pub(super) fn http(&self) -> Result<TcpListener, Failure> {
         Ok(TcpListener::from_std(self.http.try_clone()?)?)
+    }
+
+    /// The listener for other agents, for one engine's life.
+    pub(super) fn peer(&self) -> Result<Option<TcpListener>, Failure> {
+        let Some(peer) = &self.peer else { return Ok(None) };
+        Ok(Some(TcpListener::from_std(peer.try_clone()?)?))
     }
 
     /// Refuses new Kafka clients, as soon as the engine's listener is gone, too.
