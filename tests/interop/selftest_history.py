@@ -3,7 +3,7 @@
 import copy
 import unittest
 
-from harness.history import judge
+from harness.history import held, judge
 from harness.history.sound import GROUP, history
 
 SEEDS, TAMPERED, STEPS = range(12), range(3), 400
@@ -377,14 +377,14 @@ class History(unittest.TestCase):
     def test_sound(self):
         for seed in SEEDS:
             events = history(seed, STEPS)
-            findings, counts = judge(lambda: iter(events))
+            findings, counts, _ = judge(held(events))
             self.assertFalse(findings, f"seed {seed}: {findings}")
             for kind in ("ack", "fail", "end", "read", "ends", "fetched", "control"):
                 self.assertGreater(counts[kind], 0, f"{kind} of seed {seed}")
 
     def test_sound_commits(self):
         events = [*history(0, STEPS), *plain_commits([])]
-        findings, _ = judge(lambda: iter(events))
+        findings, _, _ = judge(held(events))
         self.assertFalse(findings, str(findings))
 
     def test_tampered(self):
@@ -394,7 +394,7 @@ class History(unittest.TestCase):
                     events = copy.deepcopy(history(seed, STEPS))
                     change(events)
                     with self.subTest(rule=rule, change=change.__name__, seed=seed):
-                        findings, _ = judge(lambda: iter(events))
+                        findings, _, _ = judge(held(events))
                         self.assertIn(rule, findings.counts, f"found only {findings}")
 
 

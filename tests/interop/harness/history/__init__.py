@@ -29,4 +29,4 @@ What the judge does not know: retention and compaction. A history is of topics t
 """
 
 from .judge import judge  # noqa: F401
-from .store import files  # noqa: F401
+from .store import files, held  # noqa: F401

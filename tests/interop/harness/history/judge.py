@@ -1,4 +1,4 @@
-"""Judges a history: two passes over its events, first what was sent and what the log holds in the end, then every answer against both.
+"""Judges a history: first what was sent, then what the log holds in the end, then every answer against both.
 
 Memory: some 25 bytes for each record sent, 9 for each offset, and what is kept of each transaction, each commit of offsets and each answer about ends: five
 million events of which most are records take some 300 MB.
@@ -9,38 +9,42 @@ from .ends import Ends
 from .findings import Findings
 from .groups import Groups
 from .log import Logs
+from .pauses import Pauses
 from .reads import Reads
 from .sent import Sent
 from .transactions import Transactions
 
 
+SENT, LOGGED = ("send",), ("span", "final", "control")
+TOLD = ("ack", "fail", "end", "at", "read", "range", "ends", "commit", "fetched", "job")
+
+
 def judge(events):
-    """`events` is a function that gives all events anew. Returns the findings and, by kind, how many events were judged."""
+    """`events` is a function that gives the events of some kinds anew (store.py). Returns the findings, how many events there were by kind, and the
+    pauses of clients."""
     findings = Findings()
     sent = Sent(findings)
     logs = Logs(sent, findings)
-    for event in events():
-        if event["e"] == "send":
-            sent.send(event)
-    for event in events():
-        if event["e"] in ("span", "final", "control"):
-            getattr(logs, event["e"])(event)
+    counts = _dispatch(events(SENT), (sent,))
+    counts.update(_dispatch(events(LOGGED), (logs,)))
     logs.settle()
     groups = Groups(findings)
     reads = Reads(sent, logs, findings)
     transactions = Transactions(sent, logs, groups, findings)
     ends = Ends(sent, logs, reads, transactions, findings)
-    counts = _dispatch(events, (Acked(sent, logs, findings), ends, reads, transactions, groups))
+    pauses = Pauses(sent)
+    # Before a reader's own place moves on, the ends have looked at it.
+    counts.update(_dispatch(events(TOLD), (Acked(sent, logs, findings), ends, reads, transactions, groups, pauses)))
     # Ends need what transactions know; a job's end needs what groups were told.
     for one in (ends, groups, transactions):
         one.finish()
-    return findings, counts
+    return findings, counts, pauses
 
 
 def _dispatch(events, judges):
-    """Each event to those who take its kind. Before a reader's own place moves on, the ends have looked at it."""
+    """Each event to those who take its kind; how many there were of each."""
     takers, counts = {}, {}
-    for event in events():
+    for event in events:
         kind = event["e"]
         if kind not in takers:
             takers[kind] = [getattr(one, kind) for one in judges if callable(getattr(one, kind, None))]
