@@ -3,7 +3,10 @@
 import copy
 import unittest
 
-from harness.history import held, judge
+import struct
+
+from harness import batches, speak
+from harness.history import held, judge, pauses
 from harness.history.sound import GROUP, history
 
 SEEDS, TAMPERED, STEPS = range(12), range(3), 400
@@ -396,6 +399,53 @@ class History(unittest.TestCase):
                     with self.subTest(rule=rule, change=change.__name__, seed=seed):
                         findings, _, _ = judge(held(events))
                         self.assertIn(rule, findings.counts, f"found only {findings}")
+
+
+class Waits(unittest.TestCase):
+    """One producer has an acknowledgement every tenth of a second, but for gaps; one reader reads all the time."""
+
+    FAULTS = [(10.0, "kill -9"), (20.0, "drain")]
+
+    def rows(self, gaps, stalls=()):
+        events = []
+        for number, tenth in enumerate(tenth for tenth in range(300) if not any(since <= tenth / 10 < to for since, to in gaps)):
+            events.append({"e": "send", "c": "one", "n": number, "p": "events/0", "h": 0, "t": tenth / 10, "k": "idem"})
+            events.append({"e": "ack", "c": "one", "n": number, "o": -1, "t": tenth / 10 + 0.01})
+        events.extend({"e": "final", "p": "events/0", "o": number, "n": ["one", number], "h": 0, "pid": 1, "ep": 0, "q": number, "tx": 0}
+                      for number in range(len(events) // 2))
+        events.append({"e": "span", "p": "events/0", "start": 0, "end": len(of(events, "final"))})
+        events.sort(key=lambda event: event["e"] != "span")
+        findings, _, watched = judge(held(events))
+        self.assertFalse(findings, str(findings))
+        return {what: (round(seconds, 1), round(still, 1)) for what, _, _, seconds, still, *_ in pauses.table(watched, self.FAULTS, stalls, 30.0)}
+
+    def test_pauses(self):
+        self.assertTrue(all(seconds < 0.2 for seconds, _ in self.rows([]).values()))
+        self.assertEqual(self.rows([(10.5, 14.0)])["kill -9"], (3.6, 0.0))
+        self.assertEqual(self.rows([(9.5, 14.0)])["kill -9"], (4.0, 0.0), "what was before the fault is not its doing")
+        self.assertEqual(self.rows([(18.0, 24.0)]), {"kill -9": (6.1, 0.0), "drain": (4.0, 0.0)}, "a gap over two faults counts for both")
+        self.assertEqual(self.rows([(10.5, 14.0)], [(9.0, 11.0), (13.0, 13.5), (15.0, 16.0)])["kill -9"], (3.6, 1.1))
+
+
+class Batches(unittest.TestCase):
+    def test_records(self):
+        told = list(batches.records(speak.batch(10, 3) + speak.batch(5)[:-1]))
+        self.assertEqual([(offset, kind, len(value), pid, sequence, inside) for offset, kind, value, pid, _, sequence, inside in told],
+                         [(offset, "record", 10, -1, -1, False) for offset in range(3)])
+
+    def test_control(self):
+        for kind, word in ((0, "abort"), (1, "commit")):
+            key = struct.pack(">hh", 0, kind)
+            inner = b"\0" + speak.varint(0) + speak.varint(0) + speak.varint(4) + key + speak.varint(-1) + speak.varint(0)
+            body = speak.varint(len(inner)) + inner
+            data = batches.HEAD.pack(7, 49 + len(body), 0, 2, 0, 0x30, 0, 0, 0, 44, 1, -1, 1) + body
+            self.assertEqual(list(batches.records(data)), [(7, word, None, 44, 1, -1, False)])
+
+    def test_transactional_sequences(self):
+        one = bytearray(speak.batch(4, 2))
+        struct.pack_into(">h", one, 21, 0x10)
+        struct.pack_into(">qhi", one, 43, 9, 3, 5)
+        self.assertEqual([(pid, epoch, sequence, inside) for *_, pid, epoch, sequence, inside in batches.records(bytes(one))], [(9, 3, 5, True), (9, 3, 6, True)])
 
 
 if __name__ == "__main__":
