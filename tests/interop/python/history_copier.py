@@ -85,6 +85,6 @@ while goes_on():
         print(f"{time.monotonic():.3f} begins anew after {error!r}", file=sys.stderr, flush=True)
         if error.args and isinstance(error.args[0], KafkaError) and error.args[0].fatal():
             print("it was fatal", file=sys.stderr, flush=True)
-    two.flush(0)
     one.close()
+    del one, two  # what is still under way is dropped: whoever has this transactional id next ends it
 history.close()

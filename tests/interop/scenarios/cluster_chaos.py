@@ -9,6 +9,7 @@ at SIGTERM 1 s where the program drains, plus what the machine itself stood stil
 
 import json
 import random
+import resource
 import subprocess
 import time
 
@@ -232,7 +233,8 @@ class Chaos:
     def judge(self, stalls, end):
         begin, files = time.monotonic(), sorted(self.folder.glob("*.jsonl"))
         findings, counts, watched = history.judge(history.files(files))
-        print(f"judged {sum(counts.values())} events in {time.monotonic() - begin:.1f} s: {counts}", flush=True)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"judged {sum(counts.values())} events in {time.monotonic() - begin:.1f} s with {memory:.0f} MiB: {counts}", flush=True)
         print(f"findings: {findings or 'none'}", flush=True)
         rows = self.paused(watched, stalls, end)
         check.that(not findings, str(findings))
