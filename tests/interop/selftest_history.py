@@ -423,7 +423,7 @@ class Waits(unittest.TestCase):
         self.assertTrue(all(seconds < 0.2 for seconds, _ in self.rows([]).values()))
         self.assertEqual(self.rows([(10.5, 14.0)])["kill -9"], (3.6, 0.0))
         self.assertEqual(self.rows([(9.5, 14.0)])["kill -9"], (4.0, 0.0), "what was before the fault is not its doing")
-        self.assertEqual(self.rows([(18.0, 24.0)]), {"kill -9": (6.1, 0.0), "drain": (4.0, 0.0)}, "a gap over two faults counts for both")
+        self.assertEqual(self.rows([(18.0, 24.0)]), {"kill -9": (2.1, 0.0), "drain": (4.0, 0.0)}, "a gap over two faults is shared")
         self.assertEqual(self.rows([(10.5, 14.0)], [(9.0, 11.0), (13.0, 13.5), (15.0, 16.0)])["kill -9"], (3.6, 1.1))
 
 

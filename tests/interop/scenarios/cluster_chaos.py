@@ -24,7 +24,7 @@ PARTITIONS = 6
 EVENTS, SOURCE, OUT, GROUP = "events", "in", "out", "copiers"
 RATE, FEED = 150, 60  # records a second, of each producer
 BOUNDS = {"kill -9": 10.0, "drain": 1.0}
-QUIET = 10, 16  # seconds after a fault until the next: more than the longest pause that is allowed
+QUIET = 11, 16  # seconds after a fault until the next: more than the longest pause that is allowed
 STOPPED = 3, 20
 SHORTEST = 2  # minutes: room for one fault of each kind
 

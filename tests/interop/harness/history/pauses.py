@@ -1,8 +1,8 @@
 """How long clients waited after each fault: from a history, for each client and partition, the longest time without success that a fault may have caused.
 
 Success is an acknowledgement, a record read, a transaction committed. A pause counts from the fault, or from the last success before it if that is
-later, to the next success; it belongs to the fault during or after which it began, until the next. What the machine itself stood still meanwhile, by the
-driver's own heartbeat, is told beside it.
+later, to the next success, or to the next fault if that is earlier: from then on nobody knows whose it is. So faults have to be further apart than the
+pauses that are allowed. What the machine itself stood still meanwhile, by the driver's own heartbeat, is told beside it.
 """
 
 SHORTEST = 0.1  # seconds; shorter ones are not kept
@@ -33,9 +33,9 @@ class Pauses:
         self.last[client, part] = time
 
     def worst(self, kind, begin, until, steady):
-        """The longest gap of this kind of client from `begin` on that began before `until`: (seconds, from, to, client, partition), or None. `steady` says
+        """The longest gap of this kind of client between `begin` and `until`: (seconds, from, to, client, partition), or None. `steady` says
         of a client and a partition whether there was something to do all the time."""
-        found = [(to - max(since, begin), max(since, begin), to, client, part) for since, to, what, client, part in self.gaps
+        found = [(min(to, until) - max(since, begin), max(since, begin), min(to, until), client, part) for since, to, what, client, part in self.gaps
                  if what == kind and to > begin and since < until and steady(client, part)]
         return max(found, default=None)
 
