@@ -40,7 +40,7 @@ class FoundationDb:
         with open(self.folder / "out", "wb") as out:
             self.child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.ask(f"configure new single {self.engine}")
-        check.eventually(lambda: "available" in self.ask("status minimal"), "FoundationDB is available", 60)
+        check.eventually(lambda: "is available" in self.ask("status minimal"), "FoundationDB is available", 60)
         return self
 
     def ask(self, text):
