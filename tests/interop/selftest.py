@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 
 from harness.check import CheckFailed  # noqa: E402
 from harness import load  # noqa: E402
+from selftest_history import Batches, History, Waits  # noqa: E402, F401  (found here by the test runner)
 from scenarios import dumpavail, exactly_once, kill_nine, probe  # noqa: E402
 
 

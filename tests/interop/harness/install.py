@@ -130,7 +130,7 @@ def fake_gcs():
 
 def go():
     def build():
-        for program, package in ((FRANZ_GO, "."), (GO_BIN / "groups", "./groups"), (GO_BIN / "sarama", "./sarama")):
+        for program, package in ((FRANZ_GO, "."), (GO_BIN / "groups", "./groups"), (GO_BIN / "sarama", "./sarama"), (GO_BIN / "history", "./history")):
             process.run(["go", "build", "-o", program, package], cwd=INTEROP / "go", seconds=400,
                         env={**GO_ENV, "GOFLAGS": "-mod=readonly -modcacherw"})
     once("go", [INTEROP / "go"], build)

@@ -1,0 +1,44 @@
+"""Writes a client's history (harness/history says what is in one), and when to end."""
+
+import json
+import select
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that the harness is found
+
+
+class History:
+    """Events to a file, from any thread; on disk at least each fifth of a second."""
+
+    def __init__(self, path):
+        self.file, self.lock, self.flushed = open(path, "w", encoding="utf-8"), threading.Lock(), 0
+
+    def write(self, **event):
+        line = json.dumps(event, separators=(",", ":")) + "\n"
+        with self.lock:
+            self.file.write(line)
+            now = time.monotonic()
+            if now > self.flushed + 0.2:
+                self.flushed = now
+                self.file.flush()
+
+    def close(self):
+        self.file.close()
+
+
+def goes_on(seconds=0.0):
+    """False once a line came on standard input, or it was closed; waits so long for it."""
+    return not select.select([sys.stdin], [], [], seconds)[0]
+
+
+def value(name, number, text="x" * 60):
+    whole = f"{name} {number} {text}".encode()
+    return whole, zlib.crc32(whole)
+
+
+COMMON = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 300, "log_level": 0, "socket.timeout.ms": 5000, "socket.connection.setup.timeout.ms": 2000,
+          "topic.metadata.refresh.interval.ms": 2000, "topic.metadata.refresh.fast.interval.ms": 100, "metadata.max.age.ms": 6000}
