@@ -9,9 +9,9 @@
 //!
 //! A zone without agents is a zone, too: its clients are served from elsewhere. Pure.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// What ends a tag in a client id.

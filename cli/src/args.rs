@@ -32,7 +32,7 @@ pub enum Command {
     /// Run an agent: one of several servers on a shared metadata store and a shared object store.
     Agent(ServerArgs),
     /// Run a process that only works in the background: merge, retention, compaction, reclaim. Or show what it would do.
-    Compactor(compactor::CompactorArgs),
+    Compactor(Box<compactor::CompactorArgs>),
     /// Check that metadata and bucket agree: what is missing, left over, or damaged. Exit status 0 only if nothing is wrong.
     Fsck(fsck::FsckArgs),
     /// Show which feature level the cluster is at and who follows which; raise it after an upgrade of all programs.

@@ -44,7 +44,7 @@ fn execute(command: Command) -> Outcome {
     match command {
         Command::Standalone(args) => command::standalone::run(&args),
         Command::Agent(args) => command::agent::run(&args),
-        Command::Compactor(args) => command::compactor::run(args),
+        Command::Compactor(args) => command::compactor::run(*args),
         Command::Fsck(args) => client(command::fsck::run(args)),
         Command::Features(args) => client(command::features::run(args)),
         Command::Restored(args) => client(command::restored::run(args)),

@@ -17,6 +17,7 @@ from harness.toolshell import ToolShell
 # A dead agent is known to be dead after this, and clients are told within two fifths of it more.
 LEASE = 5
 PARTITIONS = load.PARTITIONS
+SHARDS = 16  # a partition on each, so that each agent leads some
 
 
 class Agent(Siltstone):
@@ -28,7 +29,7 @@ class Agent(Siltstone):
 
     def _command(self):
         return [str(SILTSTONE), "agent", "--metadata", self.metadata.url(), "--store", f"file://{self.data.parent}/objects",
-                "--data", str(self.data / "data"), "--shards", "16", "--kafka", self.bootstrap, "--http", f"{HOST}:{self.port + 1}"]
+                "--data", str(self.data / "data"), "--shards", str(SHARDS), "--kafka", self.bootstrap, "--http", f"{HOST}:{self.port + 1}"]
 
 
 class Both:
@@ -90,7 +91,7 @@ def through_each(context, agents):
     for agent in agents:
         all_listed(context, agent, agents)
     with ToolShell(one) as by_one, ToolShell(other) as by_other:
-        by_one.tool("TopicCommand", "--create", "--topic", "shared", "--partitions", PARTITIONS)
+        by_one.tool("TopicCommand", "--create", "--topic", "shared", "--partitions", SHARDS)
         values = [f"value-{index}" for index in range(2000)]
         one.kcat("-P", "-t", "shared", "-X", "enable.idempotence=true", stdin="\n".join(values).encode() + b"\n")
         check.same_list(sorted(other.kcat("-C", "-t", "shared", "-e", "-q").text.split()), sorted(values), "what the other agent gives")
