@@ -14,10 +14,10 @@ pub(super) async fn run(inner: &Inner, commit: Commit) -> Result<Committed, Comm
     // Whatever fails here has not been sent.
     let unsent = |failed: FdbError| error::unsent(failed);
     let transaction = inner.begin_plain().map_err(unsent)?;
-    let read = commit.read_version;
-    let changes = build(inner, &transaction, commit).map_err(unsent)?;
-    if !changes {
-        return unchanged(&transaction, read).await;
+    if !build(inner, &transaction, commit).map_err(unsent)? {
+        // One that writes nothing gets neither version nor stamp: what it writes then is a key that nobody has.
+        let (begin, end) = inner.space.nowhere();
+        transaction.add_conflict_range(&begin, &end, ConflictRangeType::Write).map_err(unsent)?;
     }
     let began = Instant::now();
     // Has to be asked for before the commit, which takes the transaction.
@@ -32,7 +32,7 @@ pub(super) async fn run(inner: &Inner, commit: Commit) -> Result<Committed, Comm
     let stamp = stamp.await.map_err(error::committed)?;
     let stamp = <[u8; Stamp::LEN]>::try_from(&stamp[..]);
     let stamp = stamp.map_err(|_| CommitError::Unknown("a stamp is not of 10 bytes".to_owned()))?;
-    let version = Version(u64::try_from(version).unwrap_or(0));
+    let version = inner.saw(Version(u64::try_from(version).unwrap_or(0)));
     Ok(Committed { version, stamp: Stamp(stamp) })
 }
 
@@ -80,16 +80,4 @@ fn apply(space: &Space, transaction: &Transaction, mutation: Mutation) -> bool {
         },
     }
     true
-}
-
-/// What a transaction that changes nothing is told: where it read.
-async fn unchanged(transaction: &Transaction, read: Option<Version>) -> Result<Committed, CommitError> {
-    let version = match read {
-        Some(version) => version,
-        None => {
-            let read = transaction.get_read_version().await.map_err(error::unsent)?;
-            Version(u64::try_from(read).unwrap_or(0))
-        }
-    };
-    Ok(Committed { version, stamp: Stamp::new(version, 0) })
 }

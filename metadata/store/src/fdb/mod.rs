@@ -23,6 +23,7 @@ mod snapshot;
 mod space;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use foundationdb::options::{DatabaseOption, TransactionOption};
@@ -40,12 +41,16 @@ use space::Space;
 /// A handle on a store.
 pub struct FdbStore {
     inner: Arc<Inner>,
+    /// Watches that are not over.
+    watches: Arc<AtomicUsize>,
 }
 
 struct Inner {
     database: Database,
     space: Space,
     options: Options,
+    /// The highest version that this handle knows to be there.
+    seen: AtomicU64,
 }
 
 impl FdbStore {
@@ -59,13 +64,16 @@ impl FdbStore {
         network::begin(&address.tls).map_err(unusable)?;
         let path = address.cluster_file.as_ref().map(|path| path.to_string_lossy().into_owned());
         let database = Database::new(path.as_deref()).map_err(|error| unusable(error::told(error)))?;
-        // One more than callers may have: theirs are counted by the contract's limit, with its error.
+        // Callers' are counted by this handle: FoundationDB tells of its limit only once a watch is waited for.
         let watches = i32::try_from(WATCHES).unwrap_or(i32::MAX);
         database
             .set_option(DatabaseOption::MaxWatches(watches))
             .map_err(|error| unusable(error::told(error)))?;
         let space = Space::new(&address.prefix);
-        let store = FdbStore { inner: Arc::new(Inner { database, space, options }) };
+        let store = FdbStore {
+            inner: Arc::new(Inner { database, space, options, seen: AtomicU64::new(0) }),
+            watches: Arc::default(),
+        };
         store.snapshot().await.map_err(|error| unusable(error.to_string()))?;
         Ok(store)
     }
@@ -77,7 +85,32 @@ impl std::fmt::Debug for FdbStore {
     }
 }
 
+/// One of a handle's watches, until it is over.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(watches: &Arc<AtomicUsize>) -> Result<Self, StoreError> {
+        let place = Place(watches.clone());
+        match watches.fetch_add(1, Ordering::AcqRel) {
+            before if before < WATCHES => Ok(place),
+            _ => Err(StoreError::Limit(format!("more than {WATCHES} watches"))),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Inner {
+    /// A version that is there.
+    fn saw(&self, version: Version) -> Version {
+        self.seen.fetch_max(version.0, Ordering::AcqRel);
+        version
+    }
+
     /// A transaction that ends by itself.
     fn begin(&self) -> Result<Transaction, foundationdb::FdbError> {
         let transaction = self.database.create_trx()?;
@@ -99,11 +132,15 @@ impl Store for FdbStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         let transaction = self.inner.begin_plain().map_err(error::reading)?;
         let version = transaction.get_read_version().await.map_err(error::reading)?;
-        let version = Version(u64::try_from(version).unwrap_or(0));
+        let version = self.inner.saw(Version(u64::try_from(version).unwrap_or(0)));
         Ok(Box::new(At { inner: self.inner.clone(), transaction, version }))
     }
 
     async fn snapshot_at(&self, version: Version) -> Result<Box<dyn Snapshot>, StoreError> {
+        // FoundationDB would tell with the first read. What this handle has seen, or is told of now, is there.
+        if version.0 > self.inner.seen.load(Ordering::Acquire) && version > self.snapshot().await?.version() {
+            return Err(StoreError::Future);
+        }
         let transaction = self.inner.begin_plain().map_err(error::reading)?;
         // Versions begin at 1.
         let read = i64::try_from(version.0).ok().filter(|read| *read > 0).ok_or(StoreError::TooOld)?;
@@ -118,13 +155,14 @@ impl Store for FdbStore {
 
     async fn watch(&self, key: &[u8]) -> Result<Watch, StoreError> {
         check::read_key(key)?;
+        let place = Place::take(&self.watches)?;
         let transaction = self.inner.begin().map_err(error::reading)?;
         let watch = transaction.watch(&self.inner.space.key(key));
         transaction.commit().await.map_err(|failed| error::reading(failed.into()))?;
         let inner = self.inner.clone();
         let fired = watch.map(move |fired| {
             // The database is not closed under its watches.
-            drop(inner);
+            drop((inner, place));
             fired.map_err(error::reading)
         });
         Ok(fired.boxed())

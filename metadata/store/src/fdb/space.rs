@@ -32,6 +32,11 @@ impl Space {
         (begin < end).then_some((begin, end))
     }
 
+    /// A range that is the store's own, and in which no key is ever.
+    pub(super) fn nowhere(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.end.to_vec(), [&self.end[..], &[0]].concat())
+    }
+
     /// Bytes of the prefix.
     pub(super) fn len(&self) -> usize {
         self.prefix.len()
