@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::future::join_all;
+use siltstone_objects::testing::Faults;
 use siltstone_zone::{owner, page_key};
 
 use crate::kit::{Agent, LENGTH, PAGE, PAGES, Plan, World, segment};
@@ -82,6 +84,9 @@ async fn answers_on_their_way_stay_within_their_bound() {
     for node in 2..=4 {
         askers.push(world.agent(Plan::new(node)).await);
     }
+    // Answers take a while, so that who looks on sees some.
+    let delay = Duration::from_millis(10)..Duration::from_millis(20);
+    world.store.set(Faults { delay, ..Faults::default() });
     let readings = Arc::new(AtomicBool::new(true));
     let watch = {
         let (pages, going) = (owner.pages.clone(), readings.clone());
