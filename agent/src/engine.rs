@@ -3,26 +3,35 @@
 //! Everything that an API needs hangs on [`Engine`]. It begins with [`Engine::start`] and is over when the registration is
 //! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
 
+mod departure;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{ClusterRow, RegistrationId, RegistrationRow, Role, ShardId};
+use siltstone_log::{
+    ClusterRow, Endpoint, Listener, RegistrationId, RegistrationRow, Role, ShardId, Standing,
+};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
 use siltstone_metadata::follow::{Followers, Shard, ShardError};
-use siltstone_metadata::lease::{self, Membership, RegisterError, Roster};
+use siltstone_metadata::lease::{self, Member, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
+use siltstone_zone::grpc::Pages;
 use tokio::task::JoinSet;
+
+use departure::Departure;
 
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
+use crate::neighbours::{self, Peering};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
+use crate::zones::ZoneRules;
 
 /// How long the last word of an engine's life may take.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -52,6 +61,21 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// No other agent can be alive on this store: registrations that are left over end at once.
     pub exclusive: bool,
+    /// What matters only beside other agents.
+    pub presence: Presence,
+}
+
+/// What an agent is to others.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Listeners for clients beside the first one.
+    pub listeners: Vec<Listener>,
+    /// Where other agents reach this one, if it listens for them.
+    pub peer: Option<Endpoint>,
+    /// Where clients are.
+    pub zones: ZoneRules,
+    /// How long it takes after its start until this agent wants all of its share. Zero: it does at once.
+    pub warmup: Duration,
 }
 
 impl EngineSettings {
@@ -104,8 +128,11 @@ pub struct Engine {
     reader: Reader,
     groups: Arc<Groups>,
     cache: PageCacheRef,
+    /// The same cache, as it is filled for other agents: from the bucket alone.
+    lender: PageCacheRef,
     transactions: Arc<Transactions>,
     producer_ids: Arc<ProducerIds>,
+    departure: Departure,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -151,12 +178,22 @@ async fn register(
         lowest_level: MIN_LEVEL,
         highest_level: MAX_LEVEL,
         role: Role::Agent,
+        listeners: settings.presence.listeners.clone(),
+        peer: settings.presence.peer.clone(),
     };
     let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-    let registration = lease::join(store, registration, node).await?;
+    let registration = lease::join(store, registration, node, first_standing(settings)).await?;
     let roster = Arc::new(Roster::default());
-    roster.tell(lease::list(store).await?);
+    roster.tell(lease::members(store).await?);
     Ok((registration, roster))
+}
+
+/// How the agent stands at first.
+fn first_standing(settings: &EngineSettings) -> Standing {
+    if settings.exclusive || settings.presence.warmup.is_zero() {
+        return Standing::FULL;
+    }
+    departure::first_standing()
 }
 
 impl Engine {
@@ -168,6 +205,18 @@ impl Engine {
         foundations: Foundations,
         settings: EngineSettings,
     ) -> Result<Arc<Engine>, StartError> {
+        Self::start_beside(foundations, settings, None).await
+    }
+
+    /// The same, asking other agents of the zone for their pages. What it gives to them are [`Engine::pages`].
+    ///
+    /// # Errors
+    /// See [`StartError`]: nothing runs then.
+    pub async fn start_beside(
+        foundations: Foundations,
+        settings: EngineSettings,
+        peering: Option<Peering>,
+    ) -> Result<Arc<Engine>, StartError> {
         let Foundations { store, objects, ambient } = foundations.clone();
         let cluster = lease::open_cluster(store.as_ref(), &ambient, settings.shards).await?;
         let (registration, roster) = register(store.as_ref(), &ambient, &settings, &cluster).await?;
@@ -175,8 +224,10 @@ impl Engine {
         let pending = Arc::new(Pending::default());
         let followers = follow(&cluster, registration.id, &store, &pending);
         let catalog = Catalog::new(store.clone());
-        let source = Segments { objects: objects.clone(), store: store.clone() };
-        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, Arc::new(source));
+        let direct = Arc::new(Segments { objects: objects.clone(), store: store.clone() });
+        let source = neighbours::source(peering, &cluster, &registration, &roster, direct.clone());
+        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, source);
+        let lender = cache.over(direct);
         let parts = WriterParts {
             store: store.clone(),
             objects,
@@ -191,6 +242,10 @@ impl Engine {
         tasks.spawn(writer.clone().run());
         let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
         tasks.spawn(membership.telling(roster.clone()).run());
+        if first_standing(&settings) != Standing::FULL {
+            let time = settings.presence.warmup;
+            tasks.spawn(departure::warm_up(store.clone(), registration.id, time));
+        }
         let checkpoint = settings.checkpoint;
         let trimmer = CatalogTrimmer::new(
             catalog.clone(),
@@ -244,8 +299,10 @@ impl Engine {
             reader,
             groups,
             cache: PageCacheRef(cache),
+            lender: PageCacheRef(lender),
             transactions,
             producer_ids,
+            departure: Departure::default(),
             tasks: Mutex::new(tasks),
         }))
     }
@@ -261,7 +318,7 @@ impl Engine {
     }
 
     /// The agents that live, this one among them, by node id: as last seen, mostly a few seconds ago.
-    pub fn agents(&self) -> Arc<Vec<RegistrationRow>> {
+    pub fn agents(&self) -> Arc<Vec<Member>> {
         self.roster.agents()
     }
 
@@ -328,6 +385,12 @@ impl Engine {
     /// The page cache.
     pub fn cache(&self) -> &PageCache {
         &self.cache.0
+    }
+
+    /// What other agents are given, at most so many bytes at a time.
+    pub fn pages(&self, answer_bytes: u64) -> Pages {
+        let identity = neighbours::identity(&self.cluster, &self.registration);
+        Pages::new(identity, self.lender.0.clone(), answer_bytes)
     }
 
     /// A producer id that nobody else has or gets.

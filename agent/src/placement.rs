@@ -1,45 +1,105 @@
-//! Which agent clients are sent to: for a partition by its shard, for a group or a transactional id by its name.
+//! Which agents clients are sent to: for a partition by its shard, for a group or a transactional id by its name (design, section 6).
 //!
-//! Rendezvous hashing over node ids: agents that see the same others give the same answer, and when one comes or goes only
-//! what it had or gets moves. It is advice: any agent takes any write, serves any read, and a group's lease says who
-//! coordinates it. Pure.
-//!
-//! Zones and weights are not looked at yet.
+//! Guarantees: agents that see the same others give the same answer; every partition has one replica in each zone, and its leader for a client is
+//! the one in the client's zone, else one that all agree on; when an agent comes, goes, or changes its weight, only what it gets or gives
+//! up moves. It is advice: any agent takes any write, serves any read, and a group's lease says who coordinates it. Pure.
 
-use siltstone_log::{PartitionId, RegistrationRow, ShardId, mix64, shard_of};
+pub mod score;
 
-/// The agent with the greatest hash for `key`.
-fn chosen(agents: &[RegistrationRow], key: u64) -> Option<&RegistrationRow> {
-    let score = |agent: &&RegistrationRow| (mix64(key ^ mix64(u64::from(agent.node))), agent.node);
-    agents.iter().max_by_key(score)
-}
+use std::collections::BTreeMap;
 
-/// The agent to ask for what has this name first: a group, a transactional id.
-pub fn coordinator<'a>(agents: &'a [RegistrationRow], name: &str) -> Option<&'a RegistrationRow> {
-    let key = name.bytes().fold(0, |key: u64, byte| mix64(key ^ u64::from(byte)));
-    chosen(agents, mix64(key))
-}
+use siltstone_log::{PartitionId, RegistrationRow, ShardId, Standing, mix64, shard_of};
+use siltstone_metadata::lease::Member;
 
-/// The leader of every shard.
+use score::Score;
+
+/// An agent as clients of one listener see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaders {
-    /// Node ids by shard.
-    nodes: Vec<i32>,
+pub struct Broker {
+    /// Kafka's node id.
+    pub node: i32,
+    /// Where they connect to.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Its zone, if it has one.
+    pub zone: Option<String>,
 }
 
-impl Leaders {
-    /// The leaders of so many shards among these agents.
-    pub fn new(agents: &[RegistrationRow], shards: u16) -> Self {
-        let leader = |shard: u16| chosen(agents, mix64(u64::from(shard))).map_or(-1, node);
-        Leaders { nodes: (0..shards).map(leader).collect() }
+/// A broker that competes, and its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Competitor {
+    /// Its place in the list of brokers.
+    index: usize,
+    node: u32,
+    weight: u16,
+}
+
+/// Which agent does what, for clients of one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// By node id.
+    brokers: Vec<Broker>,
+    /// Those that want a share, by zone: at least one in each.
+    zones: Vec<Vec<Competitor>>,
+    /// By shard: from each zone those that share its partitions, one mostly. The zone that is first leads clients of no zone.
+    shards: Vec<Vec<Vec<Competitor>>>,
+}
+
+impl Placement {
+    /// The placement of so many shards among the agents that have this listener. Who drains is left out, unless nobody else is there.
+    pub fn new(agents: &[Member], listener: &str, shards: u16) -> Self {
+        let reached = |agent: &&Member| agent.row.listener(listener).is_some();
+        let stays = agents.iter().filter(reached).any(|agent| !agent.standing.drains());
+        let listed: Vec<&Member> =
+            agents.iter().filter(reached).filter(|agent| !stays || !agent.standing.drains()).collect();
+        let mut zones: BTreeMap<&str, Vec<Competitor>> = BTreeMap::new();
+        for (index, Member { row, standing }) in listed.iter().enumerate() {
+            let weight = if stays { standing.weight() } else { Standing::FULL.weight() };
+            zones.entry(&row.zone).or_default().push(Competitor { index, node: row.node, weight });
+        }
+        let brokers = listed.iter().filter_map(|agent| broker(&agent.row, listener)).collect();
+        let zones: Vec<Vec<Competitor>> = zones.into_values().collect();
+        let shards = (0..shards).map(|shard| leaders(&zones, shard, shards)).collect();
+        Placement { brokers, zones, shards }
     }
 
-    /// The leader of a partition, by node id; -1 if there is no agent.
-    pub fn of(&self, partition: PartitionId) -> i32 {
-        let shards = u16::try_from(self.nodes.len()).unwrap_or(u16::MAX);
-        let ShardId(shard) = shard_of(partition, shards);
-        self.nodes.get(usize::from(shard)).copied().unwrap_or(-1)
+    /// The agents that clients are told of, by node id.
+    pub fn brokers(&self) -> &[Broker] {
+        &self.brokers
     }
+
+    /// The agents that stand for a partition, one in each zone. The first is the leader of clients whose zone has none, or is not known.
+    pub fn replicas(&self, partition: PartitionId) -> impl Iterator<Item = &Broker> {
+        let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        let ShardId(shard) = shard_of(partition, shards.max(1));
+        let zones = self.shards.get(usize::from(shard)).into_iter().flatten();
+        zones.filter_map(move |sharing| self.brokers.get(of_partition(sharing, partition)?.index))
+    }
+
+    /// The agent that stands for a partition in a zone, if the zone has any.
+    pub fn replica_in(&self, partition: PartitionId, zone: &str) -> Option<&Broker> {
+        self.replicas(partition).find(|broker| broker.zone.as_deref() == Some(zone))
+    }
+
+    /// The agent that a client in this zone is to send a partition's requests to; `None` if there is no agent at all.
+    pub fn leader(&self, partition: PartitionId, zone: Option<&str>) -> Option<&Broker> {
+        let near = zone.and_then(|zone| self.replica_in(partition, zone));
+        near.or_else(|| self.replicas(partition).next())
+    }
+
+    /// The agent to ask for what has this name first: a group, a transactional id.
+    pub fn coordinator(&self, name: &str) -> Option<&Broker> {
+        let key = mix64(name.bytes().fold(0, |key: u64, byte| mix64(key ^ u64::from(byte))));
+        self.brokers.get(best(self.zones.iter().flatten(), key)?.index)
+    }
+}
+
+/// An agent as clients of this listener see it; `None` if it has no such listener.
+pub fn broker(row: &RegistrationRow, listener: &str) -> Option<Broker> {
+    let (host, port) = row.listener(listener)?;
+    let zone = Some(row.zone.clone()).filter(|zone| !zone.is_empty());
+    Some(Broker { node: node(row), host: host.to_owned(), port, zone })
 }
 
 /// An agent's node id, as Kafka writes it.
@@ -47,56 +107,37 @@ pub fn node(agent: &RegistrationRow) -> i32 {
     i32::try_from(agent.node).unwrap_or(i32::MAX)
 }
 
-#[cfg(test)]
-mod tests {
-    use siltstone_log::{RegistrationId, Role, TopicId};
-
-    use super::*;
-
-    fn agents(nodes: impl IntoIterator<Item = u32>) -> Vec<RegistrationRow> {
-        let agent = |node| RegistrationRow {
-            id: RegistrationId(u128::from(node) * 7),
-            node,
-            started: 0,
-            zone: String::new(),
-            host: format!("host{node}"),
-            port: 9092,
-            lowest_level: 1,
-            highest_level: u32::MAX,
-            role: Role::Agent,
-        };
-        nodes.into_iter().map(agent).collect()
-    }
-
-    #[test]
-    fn shards_are_spread_and_only_those_of_who_goes_move() {
-        let four = Leaders::new(&agents([1, 2, 3, 4]), 256);
-        for node in 1..=4 {
-            let count = four.nodes.iter().filter(|leader| **leader == node).count();
-            assert!((40..=90).contains(&count), "agent {node} leads {count} of 256 shards");
-        }
-        let three = Leaders::new(&agents([4, 2, 1]), 256);
-        for (before, after) in four.nodes.iter().zip(&three.nodes) {
-            assert!(before == after || *before == 3, "{before} to {after}");
-        }
-        assert!(!three.nodes.contains(&3));
-    }
-
-    #[test]
-    fn partitions_go_by_their_shard() {
-        let leaders = Leaders::new(&agents([5, 9]), 16);
-        let partition = |index| PartitionId { topic: TopicId(77), index };
-        assert_eq!(leaders.of(partition(3)), leaders.of(partition(19)));
-        assert!([5, 9].contains(&leaders.of(partition(3))));
-        assert_eq!(Leaders::new(&[], 16).of(partition(0)), -1);
-    }
-
-    #[test]
-    fn names_are_spread() {
-        let three = agents([1, 2, 3]);
-        let of = |name: &str| coordinator(&three, name).map(|agent| agent.node);
-        let nodes: std::collections::BTreeSet<_> = (0..50).map(|n| of(&format!("group-{n}"))).collect();
-        assert_eq!(nodes.len(), 3);
-        assert_eq!(of("a"), of("a"));
-    }
+/// From each zone those that share a shard, the zone with the best of all first.
+fn leaders(zones: &[Vec<Competitor>], shard: u16, shards: u16) -> Vec<Vec<Competitor>> {
+    let key = mix64(u64::from(shard));
+    let score = |competitor: &Competitor| Score::new(key, competitor.node, competitor.weight);
+    let mut of_zones: Vec<Vec<Competitor>> = zones
+        .iter()
+        .map(|zone| {
+            let mut zone = zone.clone();
+            zone.sort_by_key(|competitor| std::cmp::Reverse(score(competitor)));
+            // Where there are more agents than shards several share one, so that most of them have something to do.
+            let sharing = zone.len().div_ceil(usize::from(shards.max(1))).max(1);
+            zone.truncate(sharing);
+            zone
+        })
+        .collect();
+    of_zones.sort_by_key(|zone| std::cmp::Reverse(zone.first().map(score)));
+    of_zones
 }
+
+/// Of those that share a shard, the one for this partition.
+fn of_partition(sharing: &[Competitor], PartitionId { topic, index }: PartitionId) -> Option<Competitor> {
+    if let [only] = sharing {
+        return Some(*only);
+    }
+    let topic = (topic.0 >> 64) as u64 ^ mix64(topic.0 as u64);
+    best(sharing, mix64(topic ^ mix64(u64::from(index)))).copied()
+}
+
+fn best<'a>(competitors: impl IntoIterator<Item = &'a Competitor>, key: u64) -> Option<&'a Competitor> {
+    competitors.into_iter().max_by_key(|competitor| Score::new(key, competitor.node, competitor.weight))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, compactor, consume, erase, features, fsck, group, inspect, produce, topic};
+use crate::command::{bench, compactor, consume, erase, features, fsck, group, inspect, produce, restored, topic};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
@@ -37,6 +37,8 @@ pub enum Command {
     Fsck(fsck::FsckArgs),
     /// Show which feature level the cluster is at and who follows which; raise it after an upgrade of all programs.
     Features(features::FeaturesArgs),
+    /// Say that the metadata was restored from a backup: whoever the backup knew is over. Once, before any agent starts.
+    Restored(restored::RestoredArgs),
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -93,12 +95,15 @@ pub struct ServerArgs {
     /// The object store: file:///dir, s3://bucket/prefix, gs://, az://, memory://.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// The metadata store that agents share: postgres://user@host/database.
+    /// The metadata store that agents share: postgres://user@host/database, or fdb:///path/of/fdb.cluster.
     #[arg(long, value_name = "URL")]
     pub metadata: Option<String>,
     /// Shards of the metadata, if the cluster has to be made.
     #[arg(long, value_name = "NUMBER")]
     pub shards: Option<u16>,
+    /// The zone that this server is in; clients of a zone are sent to agents in it.
+    #[arg(long, value_name = "NAME")]
+    pub zone: Option<String>,
     /// Where Kafka clients connect. Default: 127.0.0.1:9092.
     #[arg(long, value_name = "HOST:PORT")]
     pub kafka: Option<HostPort>,
@@ -121,6 +126,7 @@ impl ServerArgs {
             ("--store", "store.url", self.store.clone()),
             ("--metadata", "metadata.url", self.metadata.clone()),
             ("--shards", "cluster.shards", self.shards.map(|shards| shards.to_string())),
+            ("--zone", "node.zone", self.zone.clone()),
             ("--kafka", "listen.kafka", self.kafka.as_ref().map(HostPort::to_string)),
             ("--http", "listen.http", self.http.as_ref().map(HostPort::to_string)),
         ];

@@ -47,6 +47,7 @@ fn execute(command: Command) -> Outcome {
         Command::Compactor(args) => command::compactor::run(args),
         Command::Fsck(args) => client(command::fsck::run(args)),
         Command::Features(args) => client(command::features::run(args)),
+        Command::Restored(args) => client(command::restored::run(args)),
         Command::Config(args) => command::config::run(&args),
         Command::Version => Ok(writeln!(std::io::stdout(), "siltstone {}", env!("CARGO_PKG_VERSION"))?),
         Command::Topic(args) => client(command::topic::run(args)),

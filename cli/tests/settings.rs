@@ -168,3 +168,26 @@ fn the_page_is_what_the_table_says() {
          SILTSTONE_WRITE_DOCS=1 cargo test -p siltstone --test settings"
     );
 }
+
+#[test]
+fn settings_between_agents_fit_together() {
+    let shared = ("metadata.url", "postgres://user@host/database");
+    let problems = |values: &[(&str, &str)]| -> Vec<String> {
+        match resolve(&flags(values), Vec::new(), Path::new("/nonexistent")) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+        }
+    };
+    let named = |values: &[(&str, &str)], name: &str| problems(values).iter().any(|line| line.contains(name));
+    assert!(named(&[("peer.listen", "0.0.0.0:9093")], "peer.listen"), "nobody is there");
+    assert!(named(&[shared, ("peer.advertised", "a:1")], "peer.advertised"));
+    let listens = [shared, ("peer.listen", "0.0.0.0:9093")];
+    assert_eq!(problems(&listens), Vec::<String>::new());
+    let certificate = ("peer.certificate", "a.pem");
+    assert!(named(&[listens[0], listens[1], certificate], "peer.key"));
+    assert!(named(&[listens[0], listens[1], ("peer.name", "agents")], "peer.name"));
+    let all = [("peer.key", "k.pem"), ("peer.authority", "c.pem"), ("peer.name", "agents")];
+    let whole: Vec<_> = listens.into_iter().chain([certificate]).chain(all).collect();
+    assert_eq!(problems(&whole), Vec::<String>::new());
+    assert!(named(&[("peer.answer_bytes", "1KiB"), ("peer.patience", "0")], "peer.patience"));
+}

@@ -47,6 +47,7 @@ fn wrong_dependencies_are_found() {
             "agent",
             "[dependencies]\nproto-log = \"1\"\nmetadata = \"1\"\nobjects = \"1\"\ntokio = \"1\"",
         ),
+        manifest("agent/zone", "[dependencies]\nobjects = \"1\"\nmetadata = \"1\""),
         manifest("gadgets", ""),
     ];
     let found = wrong_dependencies(&all);
@@ -56,6 +57,7 @@ fn wrong_dependencies_are_found() {
         "metadata must not use agent",
         "metadata/store must not use metadata",
         "objects must not use metadata",
+        "agent/zone must not use metadata",
         "gadgets is in no layer",
     ];
     assert_eq!(found, wanted);

@@ -12,6 +12,7 @@
 mod consumer;
 mod error;
 mod expiry;
+mod handover;
 mod list;
 mod members;
 mod offsets;
@@ -33,6 +34,7 @@ use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogState};
 use siltstone_metadata::group::consumer::assign::Assignor;
 use siltstone_metadata::group::{self, classic, consumer as machine};
+use siltstone_metadata::level::Level;
 use siltstone_store::Store;
 use tokio::time::Instant;
 
@@ -61,6 +63,8 @@ pub struct Groups {
     tokens: AtomicU64,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     timers: Timers,
+    /// The agent takes no group any more.
+    leaving: Level<bool>,
 }
 
 impl std::fmt::Debug for Groups {
@@ -97,6 +101,7 @@ impl Groups {
             tokens: AtomicU64::new(0),
             slots: Mutex::default(),
             timers: Timers::default(),
+            leaving: Level::default(),
         })
     }
 

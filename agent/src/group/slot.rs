@@ -90,6 +90,8 @@ impl Groups {
     ) -> Result<R, GroupError> {
         let (slot, mut inner) = self.enter(group).await;
         let done = async {
+            // With the lock held: whoever gives all groups up has it after this.
+            self.may_take()?;
             if inner.is_none() {
                 *inner = Some(self.load(group, create, &now).await?);
             }
@@ -218,6 +220,7 @@ impl Groups {
 
     /// Takes a group anew that this agent has: whatever it sent before, and does not know the outcome of, is void from here on.
     async fn take_anew(&self, hold: &GroupHold) -> Result<GroupHold, GroupError> {
+        self.may_take()?;
         match lease::acquire_group(self.parts.store.as_ref(), hold.group(), self.parts.registration).await? {
             Acquired::Held(hold) => Ok(hold),
             Acquired::Other(_) | Acquired::Ended => Err(GroupError::NotCoordinator),

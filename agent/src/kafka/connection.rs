@@ -18,6 +18,7 @@ use super::context::{Broker, Context};
 use super::dispatch;
 use super::frames::{self, FrameReader, Incoming, ReadEnd, ReadLimits, RequestBudgets};
 use super::held::{Held, NextTurn, Turns};
+use super::telemetry::Direction;
 use super::{api_versions, produce, telemetry};
 use crate::produce::Reservation;
 
@@ -198,10 +199,12 @@ impl Connection {
         let limits = Limits { memory: frames::decoded_limit(api, frame.len()) };
         let request = Request::decode_within(api, version, &body, limits)
             .map_err(|error| End::Bad(format!("{api} version {version}: {error}")))?;
+        let size = frame.len();
         drop((frame, body));
         let cx = Context { client_id, ..self.cx.clone() };
         match request {
             Request::Produce(request) => {
+                telemetry::crossed(Direction::Received, cx.zones(None), size);
                 let begun = produce::begin(&cx, version, request, reservation).await;
                 self.produced(begun, correlation_id, version, began)
             }

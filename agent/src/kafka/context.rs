@@ -9,10 +9,13 @@ use siltstone_log::TopicRow;
 use siltstone_records::Scratch;
 
 use super::held::Wanting;
+use super::placements::Placements;
 use super::resolved::Resolved;
 use super::sessions::Sessions;
+use super::telemetry::Distance;
 use crate::engine::Engine;
 use crate::produce::Budget;
+use crate::zones::Client;
 
 /// Bytes that unsent fetch answers of all connections may hold, unless settings say otherwise.
 const ANSWER_BYTES: usize = 256 << 20;
@@ -30,6 +33,7 @@ pub struct Broker {
     pub(super) answers: Budget,
     pub(super) wanting: Wanting,
     pub(super) scratches: Scratches,
+    pub(super) placements: Placements,
 }
 
 impl Broker {
@@ -49,6 +53,7 @@ impl Broker {
             answers: Budget::new(answer_bytes),
             wanting: Wanting::default(),
             scratches: Scratches::default(),
+            placements: Placements::default(),
         });
         let weak = Arc::downgrade(&broker);
         let config = move || weak.upgrade().map(|broker| broker.broker_config());
@@ -98,6 +103,8 @@ pub struct Context {
     pub connection: u64,
     /// The client's address.
     pub peer: SocketAddr,
+    /// The listener that the client came through; the first one has no name.
+    pub listener: Arc<str>,
     /// The request's client id.
     pub client_id: Option<String>,
 }
@@ -111,6 +118,18 @@ impl Context {
     /// Calls `f` with the layers of broker configs as they are now.
     pub fn with_layers<R>(&self, f: impl FnOnce(BrokerLayers<'_>) -> R) -> R {
         self.broker.with_layers(f)
+    }
+
+    /// How far the client is from this agent.
+    pub(super) fn zones(&self, rack: Option<&str>) -> Distance {
+        Distance::between(self.zone(rack), &self.engine().settings().zone)
+    }
+
+    /// The zone that the client is in, if it is known; `rack` is its `client.rack`, where the request tells it.
+    pub fn zone<'a>(&'a self, rack: Option<&'a str>) -> Option<&'a str> {
+        let (address, id) = (self.peer.ip(), self.client_id.as_deref());
+        let client = Client { address, listener: &self.listener, id, rack };
+        self.engine().settings().presence.zones.zone(&client)
     }
 }
 

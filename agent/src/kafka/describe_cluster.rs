@@ -4,11 +4,10 @@
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::describe_cluster::{Request, Response, response};
-use siltstone_log::RegistrationRow;
 
 use super::context::Context;
 use super::topics;
-use crate::placement;
+use crate::placement::Broker;
 
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
@@ -22,12 +21,12 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
         }
         _ => return refuse(ErrorCode::UnsupportedEndpointType, "There is no such type of endpoint."),
     }
-    let agents = cx.engine().agents();
-    let broker = |agent: &RegistrationRow| response::Broker {
-        broker_id: placement::node(agent),
-        host: agent.host.clone(),
-        port: i32::from(agent.port),
-        rack: Some(agent.zone.clone()).filter(|zone| !zone.is_empty()),
+    let placement = topics::placement(cx);
+    let broker = |broker: &Broker| response::Broker {
+        broker_id: broker.node,
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
+        rack: broker.zone.clone(),
         is_fenced: false,
     };
     let operations = if request.include_cluster_authorized_operations {
@@ -38,8 +37,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     Response {
         endpoint_type: BROKERS,
         cluster_id: cx.engine().cluster().cluster_id.clone(),
-        controller_id: agents.first().map_or(-1, placement::node),
-        brokers: agents.iter().map(broker).collect(),
+        controller_id: placement.brokers().first().map_or(-1, |broker| broker.node),
+        brokers: placement.brokers().iter().map(broker).collect(),
         cluster_authorized_operations: operations,
         ..Response::default()
     }

@@ -14,7 +14,7 @@ use siltstone_metadata::catalog::CatalogState;
 
 use super::context::Context;
 use super::{metadata, topics};
-use crate::placement::Leaders;
+use crate::placement::Placement;
 
 /// Topics in an answer that refuses all.
 const MOST_REFUSED: usize = 2000;
@@ -35,8 +35,8 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     });
     let names: BTreeSet<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
     let page = page(&catalog, &names, from.as_ref(), limit);
-    let leaders = topics::leaders(cx);
-    let topics = page.parts.iter().map(|part| answer(&leaders, part)).collect();
+    let near = Near { placement: topics::placement(cx), zone: cx.zone(None) };
+    let topics = page.parts.iter().map(|part| answer(&near, part)).collect();
     let next_cursor = page
         .next
         .map(|next| response::Cursor { topic_name: next.topic, partition_index: next.partition as i32 });
@@ -120,7 +120,13 @@ fn fill<'a>(
     Page { parts, next: None }
 }
 
-fn answer(leaders: &Leaders, part: &Part<'_>) -> response::Topic {
+/// Who leads what, as a client in this zone is told.
+struct Near<'a> {
+    placement: Arc<Placement>,
+    zone: Option<&'a str>,
+}
+
+fn answer(near: &Near<'_>, part: &Part<'_>) -> response::Topic {
     match part {
         Part::Unknown(name) => response::Topic {
             error_code: metadata::code_of_absent(name).code(),
@@ -133,22 +139,22 @@ fn answer(leaders: &Leaders, part: &Part<'_>) -> response::Topic {
             name: Some(row.name.clone()),
             topic_id: row.id.uuid(),
             is_internal: topics::is_internal(&row.name),
-            partitions: range.clone().map(|index| partition(leaders, row.id, index)).collect(),
+            partitions: range.clone().map(|index| partition(near, row.id, index)).collect(),
             topic_authorized_operations: topics::TOPIC_OPERATIONS,
             ..response::Topic::default()
         },
     }
 }
 
-fn partition(leaders: &Leaders, topic: TopicId, index: u32) -> response::Partition {
-    let node = leaders.of(PartitionId { topic, index });
+fn partition(near: &Near<'_>, topic: TopicId, index: u32) -> response::Partition {
+    let (leader_id, nodes) = topics::nodes(&near.placement, PartitionId { topic, index }, near.zone);
     response::Partition {
         error_code: 0,
         partition_index: index as i32,
-        leader_id: node,
+        leader_id,
         leader_epoch: 0,
-        replica_nodes: vec![node],
-        isr_nodes: vec![node],
+        replica_nodes: nodes.clone(),
+        isr_nodes: nodes,
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
         offline_replicas: Vec::new(),

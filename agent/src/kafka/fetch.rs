@@ -3,8 +3,11 @@
 //! Guarantees: whole batches as they are stored; "out of range" and "no such topic" only from fresh state (design, section 5); the memory
 //! that answers hold until their clients have read them comes from one budget, and the fuller it is, the less one fetch may take of it: so
 //! consumers that stall leave something for those that don't (S11). Waiting holds none of it. No diverging epoch is ever answered:
-//! nothing is truncated here, so that no client's log can differ.
+//! nothing is truncated here, so that no client's log can differ. A client that names a rack in which another agent stands for the partition is told
+//! of that agent instead of given records (KIP-392); in its own zone this agent serves whatever it is asked for, so that nobody is sent in
+//! circles.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +23,10 @@ use super::errors;
 use super::held::{Held, NextTurn, settle};
 use super::lookup::{TopicKey, Topics, check_leader_epoch};
 use super::sessions::{Ask, FIRST_EPOCH, Granted, Key, NO_EPOCH, Told, Wanted};
+use super::telemetry::{self, Direction};
+use super::topics;
 use crate::fetch::{Bounds, FetchPartition, FetchResult, FetchSpec};
+use crate::placement::Placement;
 use crate::produce::Reservation;
 
 /// The first version with sessions.
@@ -29,6 +35,7 @@ const SESSIONS: i16 = 7;
 const BY_ID: i16 = 13;
 const READ_COMMITTED: i8 = 1;
 const NO_OFFSET: i64 = -1;
+const NO_NODE: i32 = -1;
 /// One answer holds at most this share of what is left of the budget ...
 const SHARE: usize = 16;
 /// ... within these bounds. Less than what most batches may be would be no bound, as one batch is given always.
@@ -44,6 +51,8 @@ struct Item {
     told: Option<Told>,
     /// Where to read, or why not.
     place: Result<PartitionId, ErrorCode>,
+    /// What is told instead of records: another agent is nearer.
+    nearer: Option<Found>,
 }
 
 /// What a partition gave.
@@ -51,6 +60,8 @@ struct Found {
     bounds: Bounds,
     records: Vec<Bytes>,
     aborted: Vec<Aborted>,
+    /// The agent to ask instead, or -1.
+    preferred: i32,
 }
 
 /// Answers a fetch; with the memory that the answer holds.
@@ -66,11 +77,20 @@ pub(super) async fn handle(
     };
     let mut topics = Topics::new(cx);
     let mut items = Vec::with_capacity(granted.partitions.len());
+    let elsewhere = elsewhere(cx, &request.rack_id);
     for (key, wanted, told) in granted.partitions {
         let place = place(&mut topics, &key, &wanted).await;
-        items.push(Item { key, wanted, told, place });
+        let near =
+            |id: PartitionId| elsewhere.as_ref()?.replica_in(id, &request.rack_id).map(|b| (id, b.node));
+        let nearer = match place.ok().and_then(near) {
+            Some((id, node)) => told_instead(cx, id, node).await,
+            None => None,
+        };
+        items.push(Item { key, wanted, told, place, nearer });
     }
     let (results, held) = read(cx, &request, &items, turn).await;
+    let bytes = results.iter().map(|result| result.bytes).sum();
+    telemetry::crossed(Direction::Sent, cx.zones(Some(&request.rack_id)), bytes);
     let committed = request.isolation_level == READ_COMMITTED;
     let session = (granted.id != 0).then_some(granted.id);
     let response = answer(cx, session, granted.incremental, committed, items, results);
@@ -106,6 +126,17 @@ fn take_session(cx: &Context, version: i16, request: &Request) -> Result<Granted
     cx.broker.sessions.take(ask, new_id, slots)
 }
 
+/// Where other agents are, if the client is not where this one is.
+fn elsewhere(cx: &Context, rack: &str) -> Option<Arc<Placement>> {
+    (!rack.is_empty() && rack != cx.engine().settings().zone).then(|| topics::placement(cx))
+}
+
+/// A partition's ends, and that `node` has its records. If they are not known here, the client had better be served than sent away.
+async fn told_instead(cx: &Context, partition: PartitionId, node: i32) -> Option<Found> {
+    let bounds = cx.engine().reader().bounds(partition).await.ok()?;
+    Some(Found { bounds, records: Vec::new(), aborted: Vec::new(), preferred: node })
+}
+
 async fn place(
     topics: &mut Topics<'_>,
     (topic, index): &Key,
@@ -113,6 +144,7 @@ async fn place(
 ) -> Result<PartitionId, ErrorCode> {
     let (_, id) = topics.partition(topic, *index).await?;
     check_leader_epoch(wanted.current_leader_epoch)?;
+    topics.still_served()?;
     if wanted.last_fetched_epoch > 0 {
         // An epoch that never was: there is no telling where it ends.
         return Err(ErrorCode::OffsetOutOfRange);
@@ -133,7 +165,10 @@ async fn read(
     }
     let positive = |n: i32| usize::try_from(n).unwrap_or(0);
     let asked = positive(request.max_bytes).min(cx.broker.broker_config().fetch_max_bytes as usize);
-    let deadline = Instant::now() + Duration::from_millis(positive(request.max_wait_ms) as u64);
+    // Who is to ask elsewhere is not kept waiting for what is here.
+    let patient = items.iter().all(|item| item.nearer.is_none());
+    let patience = if patient { positive(request.max_wait_ms) as u64 } else { 0 };
+    let deadline = Instant::now() + Duration::from_millis(patience);
     let committed = request.isolation_level == READ_COMMITTED;
     let mut spec = FetchSpec { partitions, committed, min_bytes: 0, max_bytes: 0, max_wait: Duration::ZERO };
     let mut subscription: Option<Subscription> = None;
@@ -152,7 +187,7 @@ async fn read(
         let failed = results.iter().any(|result| result.records.is_err());
         // The room that there was may be less than what the client waits for.
         let enough = bytes >= positive(request.min_bytes).min(room);
-        if enough || failed || Instant::now() >= deadline {
+        if enough || failed || Instant::now() >= deadline || cx.engine().departs() {
             match settle(&mut results, held, room, page, &cx.broker.answers) {
                 Some(held) => return (results, (bytes > 0).then(|| Held::new(held, turn))),
                 // One batch is given always, however large: it waits its turn for the memory, holding none.
@@ -172,7 +207,11 @@ async fn read(
             }
             Some(subscription) => {
                 // Late or not, it is looked once more: the answer carries what there is.
-                drop(tokio::time::timeout_at(deadline, subscription.changed()).await);
+                tokio::select! {
+                    biased;
+                    () = cx.engine().departing() => {}
+                    _ = tokio::time::timeout_at(deadline, subscription.changed()) => {}
+                }
             }
         }
     }
@@ -198,7 +237,7 @@ async fn memory(cx: &Context, room: usize, until: Instant) -> Option<Reservation
 }
 
 fn wanted_of(item: &Item) -> Option<FetchPartition> {
-    let partition = item.place.as_ref().ok()?;
+    let partition = item.place.as_ref().ok().filter(|_| item.nearer.is_none())?;
     let max_bytes = usize::try_from(item.wanted.max_bytes).unwrap_or(0);
     Some(FetchPartition { partition: *partition, offset: item.wanted.offset, max_bytes })
 }
@@ -221,12 +260,14 @@ fn answer(
     let mut results = results.into_iter();
     for item in items {
         let found = match item.place {
+            Ok(_) if item.nearer.is_some() => item.nearer.ok_or(ErrorCode::UnknownServerError),
             Ok(_) => results.next().map_or(Err(ErrorCode::UnknownServerError), found),
             Err(code) => Err(code),
         };
         let news = news(&found);
         let has_records = found.as_ref().is_ok_and(|found| !found.records.is_empty());
-        let changed = has_records || news.is_none() || news != item.told;
+        let sent_away = found.as_ref().is_ok_and(|found| found.preferred != NO_NODE);
+        let changed = has_records || sent_away || news.is_none() || news != item.told;
         if session.is_some() && (changed || !incremental) {
             // What had records goes to the end, so that the others get their turn.
             told.push((item.key.clone(), news, incremental && has_records));
@@ -250,7 +291,9 @@ fn news(found: &Result<Found, ErrorCode>) -> Option<Told> {
 
 fn found(result: FetchResult) -> Result<Found, ErrorCode> {
     match result.records {
-        Ok(records) => Ok(Found { bounds: result.bounds, records, aborted: result.aborted }),
+        Ok(records) => {
+            Ok(Found { bounds: result.bounds, records, aborted: result.aborted, preferred: NO_NODE })
+        }
         Err(error) => {
             tracing::debug!(partition = ?result.partition, %error, "fetch failed");
             Err(errors::fetch(&error))
@@ -260,7 +303,7 @@ fn found(result: FetchResult) -> Result<Found, ErrorCode> {
 
 fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCode>) -> Partition {
     match found {
-        Ok(Found { bounds, records, aborted }) => Partition {
+        Ok(Found { bounds, records, aborted, preferred }) => Partition {
             partition_index,
             high_watermark: bounds.high_watermark,
             last_stable_offset: bounds.last_stable,
@@ -268,6 +311,7 @@ fn partition(partition_index: i32, committed: bool, found: Result<Found, ErrorCo
             // Null for those who don't ask which transactions were aborted, as in Kafka.
             aborted_transactions: committed.then(|| aborted.iter().map(told).collect()),
             records: Some(records.into_iter().collect()),
+            preferred_read_replica: preferred,
             ..Partition::default()
         },
         Err(code) => Partition {

@@ -11,7 +11,8 @@ use siltstone_metadata::lease;
 use siltstone_store::StoreError;
 
 use super::context::Context;
-use crate::placement;
+use super::topics;
+use crate::placement::{self, Broker};
 
 /// The first version with many keys.
 const BATCHED: i16 = 4;
@@ -38,31 +39,31 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
 }
 
 async fn find(cx: &Context, kind: i8, key: String) -> Coordinator {
-    let agents = cx.engine().agents();
-    let found = match kind {
+    let placement = topics::placement(cx);
+    let row = match kind {
         // Alone, it is clear who.
-        GROUP if agents.len() > 1 => match holder(cx, &key).await {
-            Ok(Some(holder)) => Some(holder),
-            Ok(None) => placement::coordinator(&agents, &key).cloned(),
+        GROUP if cx.engine().agents().len() > 1 => match holder(cx, &key).await {
+            Ok(holder) => holder,
             Err(error) => {
                 tracing::debug!(%error, "the coordinator of a group can't be looked up");
                 return refuse(key, ErrorCode::CoordinatorNotAvailable, None);
             }
         },
-        GROUP | TRANSACTION => placement::coordinator(&agents, &key).cloned(),
+        GROUP | TRANSACTION => None,
         _ => {
             let why = format!("there is no coordinator of type {kind} here");
             return refuse(key, ErrorCode::InvalidRequest, Some(why));
         }
     };
-    let agent = found.unwrap_or_else(|| cx.engine().registration().clone());
-    Coordinator {
-        key,
-        node_id: placement::node(&agent),
-        host: agent.host,
-        port: i32::from(agent.port),
-        ..Coordinator::default()
-    }
+    let found = match row {
+        Some(row) => placement::broker(&row, &cx.listener),
+        None => placement.coordinator(&key).cloned(),
+    };
+    // Who has it may be out of reach through this listener.
+    let Some(Broker { node, host, port, .. }) = found else {
+        return refuse(key, ErrorCode::CoordinatorNotAvailable, None);
+    };
+    Coordinator { key, node_id: node, host, port: i32::from(port), ..Coordinator::default() }
 }
 
 /// The agent that coordinates the group and lives.

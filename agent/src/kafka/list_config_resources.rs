@@ -26,7 +26,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
     }
     if wanted(Resource::Broker) {
         let agents = cx.engine().agents();
-        config_resources.extend(agents.iter().map(|agent| resource(4, &agent.node.to_string())));
+        config_resources.extend(agents.iter().map(|agent| resource(4, &agent.row.node.to_string())));
     }
     Response { config_resources, ..Response::default() }
 }

@@ -48,6 +48,15 @@ impl<'a> Topics<'a> {
         }
     }
 
+    /// Refuses what a client is to send elsewhere, as this agent is about to leave. Clients ask for metadata then, which has named others for a while.
+    pub(super) fn still_served(&self) -> Result<(), ErrorCode> {
+        if !self.cx.engine().departs() {
+            return Ok(());
+        }
+        self.cx.engine().refused();
+        Err(ErrorCode::NotLeaderOrFollower)
+    }
+
     /// A partition and its topic.
     pub(super) async fn partition(
         &mut self,

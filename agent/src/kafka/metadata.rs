@@ -2,21 +2,22 @@
 //!
 //! As in Kafka: no list of topics means all of them (an empty one in version 0); a topic that is not there is made if request and broker allow
 //! it. Kafka answers UNKNOWN_TOPIC_OR_PARTITION then and lets the client ask again; here the topic is there by the time of the answer.
-//! Brokers are the agents that live; a partition's leader and only replica is the one that [`crate::placement`] names, the same in every agent's
-//! answer. The leader epoch is 0: any agent serves any partition, so that it never matters who was asked before.
+//! Brokers are the agents that live and do not drain; a partition's replicas are those that [`crate::placement`] names, one in each zone, the same in
+//! every agent's answer, and its leader is the one in the client's zone. The leader epoch is 0: any agent serves any partition, so that it
+//! never matters who was asked before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::metadata::{Request, Response, request, response};
-use siltstone_log::{PartitionId, RegistrationRow, TopicId, TopicRow};
+use siltstone_log::{PartitionId, TopicId, TopicRow};
 use siltstone_metadata::catalog::CatalogState;
 
 use super::context::Context;
 use super::refused::Refused;
 use super::{new_topic, topics};
-use crate::placement::{self, Leaders};
+use crate::placement::{Broker, Placement};
 
 /// The first version in which topics are asked for by id.
 const BY_ID: i16 = 12;
@@ -103,18 +104,18 @@ fn refuse(asked: &[request::Topic], code: ErrorCode) -> Response {
 }
 
 fn cluster(cx: &Context) -> Response {
-    let agents = cx.engine().agents();
-    let broker = |agent: &RegistrationRow| response::Broker {
-        node_id: placement::node(agent),
-        host: agent.host.clone(),
-        port: i32::from(agent.port),
-        rack: Some(agent.zone.clone()).filter(|zone| !zone.is_empty()),
+    let placement = topics::placement(cx);
+    let broker = |broker: &Broker| response::Broker {
+        node_id: broker.node,
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
+        rack: broker.zone.clone(),
     };
     Response {
         cluster_id: Some(cx.engine().cluster().cluster_id.clone()),
         // Any of them does what a controller is asked for: the first, so that all agents say the same.
-        controller_id: agents.first().map_or(-1, placement::node),
-        brokers: agents.iter().map(broker).collect(),
+        controller_id: placement.brokers().first().map_or(-1, |broker| broker.node),
+        brokers: placement.brokers().iter().map(broker).collect(),
         ..Response::default()
     }
 }
@@ -125,8 +126,8 @@ async fn all(cx: &Context) -> (Vec<response::Topic>, ErrorCode) {
         Ok(catalog) => (catalog, ErrorCode::None),
         Err(refused) => (cx.engine().catalog().state(), refused.code),
     };
-    let leaders = topics::leaders(cx);
-    (catalog.topics().values().map(|row| present(&leaders, row)).collect(), code)
+    let (placement, zone) = (topics::placement(cx), cx.zone(None));
+    (catalog.topics().values().map(|row| present(&placement, zone, row)).collect(), code)
 }
 
 async fn named(cx: &Context, wanted: &[Wanted], create: bool) -> Vec<response::Topic> {
@@ -151,9 +152,9 @@ async fn named(cx: &Context, wanted: &[Wanted], create: bool) -> Vec<response::T
             catalog = cx.engine().catalog().state();
         }
     }
-    let leaders = topics::leaders(cx);
+    let (placement, zone) = (topics::placement(cx), cx.zone(None));
     let answer = |wanted: &Wanted| match (look(&catalog, wanted), &unconfirmed, wanted) {
-        (Some(row), _, _) => present(&leaders, row),
+        (Some(row), _, _) => present(&placement, zone, row),
         (None, Some(refused), _) => absent(wanted, refused.code),
         (None, None, Wanted::Id(_)) => absent(wanted, ErrorCode::UnknownTopicId),
         (None, None, Wanted::Name(name)) => {
@@ -220,16 +221,16 @@ fn look<'a>(catalog: &'a CatalogState, wanted: &Wanted) -> Option<&'a Arc<TopicR
     }
 }
 
-fn present(leaders: &Leaders, row: &TopicRow) -> response::Topic {
+fn present(placement: &Placement, zone: Option<&str>, row: &TopicRow) -> response::Topic {
     let partition = |index: u32| {
-        let node = leaders.of(PartitionId { topic: row.id, index });
+        let (leader_id, nodes) = topics::nodes(placement, PartitionId { topic: row.id, index }, zone);
         response::Partition {
             error_code: 0,
             partition_index: index as i32,
-            leader_id: node,
+            leader_id,
             leader_epoch: 0,
-            replica_nodes: vec![node],
-            isr_nodes: vec![node],
+            replica_nodes: nodes.clone(),
+            isr_nodes: nodes,
             offline_replicas: Vec::new(),
         }
     };

@@ -19,6 +19,7 @@ mod held;
 mod limited;
 mod lookup;
 mod new_topic;
+mod placements;
 mod refused;
 mod resolved;
 mod server;
@@ -80,4 +81,4 @@ mod write_txn_markers;
 mod admin_tests;
 
 pub use context::{Broker, Context};
-pub use server::{ServerLimits, run};
+pub use server::{NamedListener, ServerLimits, run, run_all};

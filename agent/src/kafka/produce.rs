@@ -3,7 +3,8 @@
 //! In two steps, so that batches enter the writer in the order in which a connection's requests came: [`begin`] checks, and appends what
 //! passed; [`Begun::finish`] waits for the fold. A partition's records are one batch, as Kafka wants it; a batch that is refused costs its
 //! partition alone. acks 1 and -1 mean the same here: durable, and visible. Whether a batch belongs to an open
-//! transaction is looked at when it is committed, by the writer.
+//! transaction is looked at when it is committed, by the writer. An agent that is about to leave takes nothing more that is
+//! to be acknowledged.
 
 mod batch;
 mod outcome;
@@ -76,7 +77,9 @@ pub(super) async fn begin(
     let whole = whole_request(&request);
     let transactional_id = request.transactional_id.as_deref().map(Arc::from);
     let topics = Topics::new(cx);
-    let mut check = Check { cx, version, transactional_id, topics, batches: Vec::new(), unyielded: 0 };
+    let answered = acks != 0;
+    let mut check =
+        Check { cx, version, transactional_id, topics, answered, batches: Vec::new(), unyielded: 0 };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let key = TopicKey::new(version >= BY_ID, &topic.name, topic.topic_id);
@@ -109,6 +112,7 @@ struct Check<'a> {
     version: i16,
     transactional_id: Option<Arc<str>>,
     topics: Topics<'a>,
+    answered: bool,
     batches: Vec<NewBatch>,
     unyielded: usize,
 }
@@ -116,6 +120,10 @@ struct Check<'a> {
 impl Check<'_> {
     async fn partition(&mut self, key: &TopicKey, data: request::Partition) -> Result<Sent, Refused> {
         let (row, id) = self.topics.partition(key, data.index).await?;
+        // Who wants no answer would learn nothing by a refusal: its records are taken to the last.
+        if self.answered {
+            self.topics.still_served()?;
+        }
         let records = data.records.unwrap_or_default().into_bytes();
         self.unyielded += records.len();
         if self.unyielded >= YIELD_BYTES {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -51,11 +52,48 @@ impl Default for ServerLimits {
     }
 }
 
+/// A socket for clients.
+#[derive(Debug)]
+pub struct NamedListener {
+    /// Its name on all agents; the first listener has none.
+    pub name: Arc<str>,
+    /// The socket.
+    pub socket: TcpListener,
+}
+
+/// [`run_all`] with the first listener alone.
+pub async fn run(
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    limits: ServerLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let first = NamedListener { name: "".into(), socket: listener };
+    run_all(vec![first], broker, limits, shutdown).await;
+}
+
+/// The next connection, and through which listener it came. Each of them is the first to be asked in its turn.
+async fn accept(
+    listeners: &[NamedListener],
+    turn: usize,
+) -> (usize, std::io::Result<(TcpStream, SocketAddr)>) {
+    std::future::poll_fn(|cx| {
+        let count = listeners.len();
+        for at in (0..count).map(|next| (turn + next) % count) {
+            if let Poll::Ready(accepted) = listeners[at].socket.poll_accept(cx) {
+                return Poll::Ready((at, accepted));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// Accepts and serves until `shutdown` resolves; then takes no more requests, answers those under way, and returns. If the engine's
 /// registration is over before that, it closes every connection at once and returns when the last is gone: what they still wait for
 /// may be in the log or not, and a client that loses its connection takes it so. Drop the engine only after that.
-pub async fn run(
-    listener: TcpListener,
+pub async fn run_all(
+    listeners: Vec<NamedListener>,
     broker: Arc<Broker>,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
@@ -75,6 +113,7 @@ pub async fn run(
     let mut shutdown = std::pin::pin!(shutdown);
     let engine = server.broker.engine.clone();
     let mut over = std::pin::pin!(engine.ended());
+    let mut turn = 0;
     loop {
         let room = connections.len() < server.most();
         tokio::select! {
@@ -85,16 +124,21 @@ pub async fn run(
                 return connections.shutdown().await;
             }
             Some(ended) = connections.join_next(), if !connections.is_empty() => server.ended(ended),
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, peer)) => server.begin(stream, peer, &mut connections),
-                Err(error) => {
-                    server.log.line(|| tracing::warn!(%error, "a connection could not be accepted"));
-                    tokio::time::sleep(ACCEPT_RETRY).await;
+            (at, accepted) = accept(&listeners, turn), if room => {
+                turn = at + 1;
+                match accepted {
+                    Ok((stream, peer)) => {
+                        server.begin(stream, peer, listeners[at].name.clone(), &mut connections);
+                    }
+                    Err(error) => {
+                        server.log.line(|| tracing::warn!(%error, "a connection could not be accepted"));
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
                 }
-            },
+            }
         }
     }
-    drop(listener);
+    drop(listeners);
     stop.send_replace(true);
     let drained = async {
         while let Some(ended) = connections.join_next().await {
@@ -119,14 +163,15 @@ impl Server {
         self.limits.max_connections.min(self.broker.broker_config().max_connections as usize)
     }
 
-    fn begin(&self, stream: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, listener: Arc<str>, connections: &mut JoinSet<()>) {
         if connections.len() + 1 == self.most() {
             self.log.line(|| tracing::warn!("as many connections as allowed: others wait (max.connections)"));
         }
         // Without it answers wait for the client's acknowledgements; a socket that has gone already says so when it is read.
         drop(stream.set_nodelay(true));
         let number = self.broker.next_connection();
-        let cx = Context { broker: self.broker.clone(), connection: number, peer, client_id: None };
+        let broker = self.broker.clone();
+        let cx = Context { broker, connection: number, peer, listener, client_id: None };
         let limits = ConnectionLimits {
             in_flight: self.limits.in_flight,
             stall: self.limits.stall,

@@ -2,7 +2,7 @@
 //!
 //! `siltstone_kafka_requests_total{api}`, `siltstone_kafka_request_seconds{api}`, `siltstone_kafka_errors_total{api,error}` (one for each
 //! partition or request that got the error), `siltstone_kafka_connections`, `siltstone_kafka_received_bytes_total`,
-//! `siltstone_kafka_sent_bytes_total`.
+//! `siltstone_kafka_sent_bytes_total`, `siltstone_kafka_zone_bytes_total{direction,zone}`.
 
 use siltstone_kafka::{ApiKey, ErrorCode, Response};
 use tokio::time::Instant;
@@ -15,6 +15,56 @@ pub(super) fn received(bytes: usize) {
 /// Answers leave.
 pub(super) fn sent(bytes: usize) {
     metrics::counter!("siltstone_kafka_sent_bytes_total").increment(bytes as u64);
+}
+
+/// Which way data goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Produced.
+    Received,
+    /// Fetched.
+    Sent,
+}
+
+/// Where a client is, seen from this agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distance {
+    /// In the same zone.
+    Same,
+    /// In another zone: somebody pays for what crosses.
+    Other,
+    /// The client's zone is not known, or this agent has none.
+    Unknown,
+}
+
+impl Distance {
+    /// Between a client's zone and an agent's.
+    pub(super) fn between(client: Option<&str>, agent: &str) -> Distance {
+        match client {
+            Some(_) if agent.is_empty() => Distance::Unknown,
+            Some(client) if client == agent => Distance::Same,
+            Some(_) => Distance::Other,
+            None => Distance::Unknown,
+        }
+    }
+}
+
+/// Data went between this agent and a client: Produce requests, and the records of answers to Fetch.
+pub(super) fn crossed(direction: Direction, distance: Distance, bytes: usize) {
+    if bytes == 0 {
+        return;
+    }
+    let direction = match direction {
+        Direction::Received => "received",
+        Direction::Sent => "sent",
+    };
+    let zone = match distance {
+        Distance::Same => "same",
+        Distance::Other => "other",
+        Distance::Unknown => "unknown",
+    };
+    metrics::counter!("siltstone_kafka_zone_bytes_total", "direction" => direction, "zone" => zone)
+        .increment(bytes as u64);
 }
 
 /// A request was answered.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::refused::Refused;
-use crate::placement::Leaders;
+use crate::placement::Placement;
 
 /// Changes that one request has under way at once: they share the store's group commits.
 const AT_ONCE: usize = 64;
@@ -35,9 +35,16 @@ pub(super) fn is_internal(name: &str) -> bool {
     matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
-/// Which agent leads which partition just now.
-pub(super) fn leaders(cx: &Context) -> Leaders {
-    Leaders::new(&cx.engine().agents(), cx.engine().cluster().shards)
+/// Which agent does what just now, as clients of this listener are told.
+pub(super) fn placement(cx: &Context) -> Arc<Placement> {
+    let (agents, shards) = (cx.engine().agents(), cx.engine().cluster().shards);
+    cx.broker.placements.of(&cx.listener, agents, shards)
+}
+
+/// A partition's leader for this client, and one agent in each zone that stands for it; by node id.
+pub(super) fn nodes(placement: &Placement, partition: PartitionId, zone: Option<&str>) -> (i32, Vec<i32>) {
+    let leader = placement.leader(partition, zone).map_or(-1, |broker| broker.node);
+    (leader, placement.replicas(partition).map(|broker| broker.node).collect())
 }
 
 /// Until when a request with this timeout waits.

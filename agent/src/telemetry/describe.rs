@@ -5,6 +5,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 /// Describes the metrics of this crate and of those below it.
 pub(super) fn all() {
     siltstone_objects::telemetry::describe();
+    siltstone_zone::telemetry::describe();
     produce();
     kafka();
 }
@@ -23,6 +24,11 @@ fn kafka() {
     describe_gauge!("siltstone_kafka_connections", "Open connections.");
     describe_counter!("siltstone_kafka_received_bytes_total", Unit::Bytes, "Bytes of requests.");
     describe_counter!("siltstone_kafka_sent_bytes_total", Unit::Bytes, "Bytes of answers.");
+    describe_counter!(
+        "siltstone_kafka_zone_bytes_total",
+        Unit::Bytes,
+        "Bytes of Produce requests (direction received) and of fetched records (sent), by zone: that of the client is the same, another, or unknown."
+    );
 }
 
 fn produce() {

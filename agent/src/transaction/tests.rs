@@ -353,6 +353,8 @@ async fn sweeper(kit: &Kit, agent: u128) -> Sweeper {
         lowest_level: 1,
         highest_level: u32::MAX,
         role: Role::Agent,
+        listeners: Vec::new(),
+        peer: None,
     };
     lease::register(&kit.store, &own).await.unwrap();
     Sweeper::new(kit.transactions.clone(), own.id, Duration::from_secs(10))

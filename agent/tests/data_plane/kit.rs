@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, Presence};
 use siltstone_agent::kafka::{Broker, ServerLimits, run};
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_kafka::api::ApiRequest;
@@ -42,7 +42,11 @@ impl Server {
 
     /// A server on what another one may have left.
     pub async fn over(foundations: Foundations, answer_bytes: usize) -> Server {
-        let engine = Engine::start(foundations, settings()).await.unwrap();
+        Self::of(Engine::start(foundations, settings()).await.unwrap(), answer_bytes).await
+    }
+
+    /// A server of this engine.
+    pub async fn of(engine: Arc<Engine>, answer_bytes: usize) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let broker = Broker::with_memory(engine.clone(), Default::default(), answer_bytes);
@@ -86,6 +90,7 @@ pub fn settings() -> EngineSettings {
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: true,
+        presence: Presence::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod erasing;
 mod fetching;
 mod group_writes;
 mod kit;
+mod neighbours;
 mod producing;
 mod transactions;
 mod versions;

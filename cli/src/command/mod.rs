@@ -11,5 +11,6 @@ pub(crate) mod fsck;
 pub(crate) mod group;
 pub(crate) mod inspect;
 pub(crate) mod produce;
+pub(crate) mod restored;
 pub(crate) mod standalone;
 pub(crate) mod topic;

@@ -19,8 +19,10 @@ use std::time::Duration;
 
 use siltstone_agent::engine::{Engine, Foundations, StartError};
 use siltstone_agent::kafka::{self, Broker};
+use siltstone_agent::neighbours::Peering;
 use siltstone_agent::telemetry::{self, Metrics};
 use siltstone_compactor::worker::Compactor;
+use siltstone_zone::grpc::{self, Links, Tls};
 use tokio::task::JoinSet;
 
 use crate::args::ServerArgs;
@@ -94,8 +96,13 @@ async fn serve(settings: Settings) -> Outcome {
         };
         background.spawn(compactor.run_until(until));
     }
-    let server = Server { settings, foundations, listeners, advertised, state: Arc::default() };
+    let tls = settings.peer_tls().map(Tls::open).transpose();
+    let tls = tls.map_err(|error| Failure::new(format!("peer.certificate: {error}")))?.map(Arc::new);
     let mut watchers = JoinSet::new();
+    if let Some(tls) = &tls {
+        watchers.spawn(tls.clone().keep_fresh());
+    }
+    let server = Server { settings, foundations, listeners, advertised, tls, state: Arc::default() };
     let http = server.listeners.http()?;
     let state = server.state.clone();
     watchers.spawn(metrics.clone().upkeep());
@@ -137,6 +144,8 @@ struct Server {
     foundations: Foundations,
     listeners: Listeners,
     advertised: HostPort,
+    /// For other agents.
+    tls: Option<Arc<Tls>>,
     state: Arc<State>,
 }
 
@@ -177,11 +186,10 @@ impl Server {
     async fn begin(&self, first: bool) -> Result<Arc<Engine>, Failure> {
         let mut pause = RESTART;
         loop {
-            let error: StartError =
-                match Engine::start(self.foundations.clone(), self.settings.engine(&self.advertised)).await {
-                    Ok(engine) => return Ok(engine),
-                    Err(error) => error,
-                };
+            let error = match self.start().await {
+                Ok(engine) => return Ok(engine),
+                Err(error) => error,
+            };
             if first {
                 return Err(Failure::new(format!("the server can't start: {error}")));
             }
@@ -189,6 +197,27 @@ impl Server {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RESTART);
         }
+    }
+
+    async fn start(&self) -> Result<Arc<Engine>, StartError> {
+        let bound = self.listeners.peer_address.as_ref();
+        let peer = bound.and_then(|bound| self.settings.peer_advertised(bound));
+        let peering = peer.is_some().then(|| Peering {
+            transport: Arc::new(Links::new(self.tls.clone())),
+            patience: self.settings.peer_patience,
+        });
+        let settings = self.settings.engine(&self.advertised, self.listeners.others.clone(), peer);
+        Engine::start_beside(self.foundations.clone(), settings, peering).await
+    }
+
+    /// Gives pages to other agents, if they may ask, until it is dropped.
+    fn serve_others(&self, engine: &Engine) -> Result<JoinSet<()>, Failure> {
+        let mut serving = JoinSet::new();
+        if let Some(listener) = self.listeners.peer()? {
+            let pages = engine.pages(self.settings.peer_answer_bytes.0);
+            serving.spawn(grpc::serve(listener, pages, self.tls.clone(), grpc::ServerLimits::default()));
+        }
+        Ok(serving)
     }
 
     async fn live(&self, engine: Arc<Engine>, signals: &mut Signals) -> Result<Life, Failure> {
@@ -201,7 +230,8 @@ impl Server {
             let _ = stopped.await;
         };
         let mut server = JoinSet::new();
-        server.spawn(kafka::run(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
+        server.spawn(kafka::run_all(self.listeners.kafka()?, broker, self.settings.limits(), shutdown));
+        let _others = self.serve_others(&engine)?;
         self.state.set(Some(engine.clone()));
         let life = tokio::select! {
             biased;
@@ -231,6 +261,18 @@ impl Server {
         Ok(life)
     }
 
+    /// Beside others: has clients go to them before anything ends. Where nobody else is, clients wait for the next start.
+    async fn leave(&self, engine: &Arc<Engine>) {
+        let drain = self.settings.drain;
+        if drain.is_zero() || !engine.has_company() {
+            return;
+        }
+        tracing::info!("leaving: clients are sent to other agents");
+        engine.withdraw(drain).await;
+        engine.depart(drain).await;
+        engine.quiet(drain).await;
+    }
+
     /// Takes no more, flushes, answers, ends the registration.
     async fn stop(
         &self,
@@ -239,6 +281,7 @@ impl Server {
         engine: &Arc<Engine>,
     ) {
         let patience = self.settings.shutdown_timeout;
+        self.leave(engine).await;
         tracing::info!("stopping: flushing and answering what is under way");
         self.listeners.close();
         drop(stop);

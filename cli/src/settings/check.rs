@@ -1,10 +1,11 @@
 //! Rules between settings, and limits of single ones.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::parts;
 use super::table::Settings;
-use super::value::{Size, Value};
+use super::value::{HostPort, Size, Value};
 
 /// Kafka's configs that are facts about a server, and the settings that they follow from.
 pub(super) const FACTS: [(&str, &str); 5] = [
@@ -64,6 +65,10 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         "checkpoint.lease",
         "must be more than two times checkpoint.interval".to_owned(),
     );
+    let unknown = stray(&s.advertised_others.0, &s.listen_others.0);
+    demand(unknown.is_none(), "listen.others_advertised", unknown.unwrap_or_default());
+    let unknown = stray(&s.zone_listeners.0, &s.listen_others.0);
+    demand(unknown.is_none(), "zones.listeners", unknown.unwrap_or_default());
     for (name, value) in times(settings) {
         demand(!value.is_zero(), name, "must not be 0".to_owned());
     }
@@ -72,6 +77,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
         "store.access_key_id",
         "must be given together with store.secret_access_key".to_owned(),
     );
+    peer(settings, &mut demand);
     let stated = parts::objects(settings).validate();
     broken.extend(stated.into_iter().map(|problem| ("store.url", problem)));
     if let Err(why) = siltstone_objects::StoreUrl::parse(&s.store_url) {
@@ -83,7 +89,39 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken
 }
 
-fn times(settings: &Settings) -> [(&'static str, Duration); 8] {
+/// A name that is given something and is no listener's, in words.
+fn stray<V>(names: &BTreeMap<String, V>, listeners: &BTreeMap<String, HostPort>) -> Option<String> {
+    let name = names.keys().find(|name| !listeners.contains_key(*name))?;
+    Some(format!("{name:?} is not in listen.others"))
+}
+
+/// What agents are to each other.
+fn peer(s: &Settings, demand: &mut impl FnMut(bool, &'static str, String)) {
+    demand(
+        s.peer_listen.is_none() || s.metadata_url.is_some(),
+        "peer.listen",
+        "needs metadata.url: a server that is alone has nobody to listen for".to_owned(),
+    );
+    let files = [&s.peer_certificate, &s.peer_key, &s.peer_authority].map(Option::is_some);
+    demand(
+        files == [true; 3] || files == [false; 3],
+        "peer.certificate",
+        "must be given together with peer.key and peer.authority".to_owned(),
+    );
+    demand(
+        s.peer_name.is_none() || files == [true; 3],
+        "peer.name",
+        "needs peer.certificate: without it nobody is checked".to_owned(),
+    );
+    demand(
+        s.peer_advertised.is_none() || s.peer_listen.is_some(),
+        "peer.advertised",
+        "needs peer.listen".to_owned(),
+    );
+    demand(s.peer_answer_bytes.0 >= 1 << 20, "peer.answer_bytes", "must be at least 1MiB".to_owned());
+}
+
+fn times(settings: &Settings) -> [(&'static str, Duration); 9] {
     [
         ("node.lease", settings.lease),
         ("flush.interval", settings.flush_interval),
@@ -91,6 +129,7 @@ fn times(settings: &Settings) -> [(&'static str, Duration); 8] {
         ("checkpoint.interval", settings.checkpoint_interval),
         ("checkpoint.floor_lag", settings.floor_lag),
         ("shutdown.timeout", settings.shutdown_timeout),
+        ("peer.patience", settings.peer_patience),
         ("limits.stall", settings.stall),
         ("limits.write", settings.write_stall),
     ]

@@ -11,7 +11,7 @@ const INTRO: &str = "\
 
 Settings come from four places. The first that has a setting wins:
 
-1. flags: `--data`, `--store`, `--kafka`, `--http`, and `--set NAME=VALUE` for every setting;
+1. flags: `--data`, `--store`, `--kafka`, `--http`, `--zone`, and `--set NAME=VALUE` for every setting;
 2. environment variables: `SILTSTONE_` and the name in capitals, with `__` for each dot: `SILTSTONE_FLUSH__BYTES=16MiB`;
 3. a TOML file: the one that `--config` names, else `SILTSTONE_CONFIG`, else `./siltstone.toml` if it is there;
 4. the defaults below.

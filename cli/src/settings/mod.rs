@@ -9,6 +9,7 @@
 
 mod check;
 mod document;
+pub mod lists;
 pub mod metadata_url;
 mod parts;
 mod read;

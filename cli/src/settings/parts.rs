@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::engine::{EngineSettings, Presence};
 use siltstone_agent::kafka::ServerLimits;
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
+use siltstone_agent::zones::ZoneRules;
 use siltstone_compactor::compact::plan;
 use siltstone_compactor::settings::{CompactRules, CompactorSettings, MergeRules};
 use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides};
+use siltstone_log::{Endpoint, Listener};
 use siltstone_metadata::checkpoint::CheckpointSettings;
 use siltstone_objects::{Credentials, Hedge, Options, Requests, Secret};
+use siltstone_zone::grpc::TlsFiles;
 
 use super::resolve::is_local;
 use super::table::Settings;
@@ -39,10 +42,35 @@ impl Settings {
 
     /// What clients are told to connect to, given where the listener is bound.
     pub fn advertised(&self, bound: &HostPort) -> HostPort {
-        match &self.advertised {
+        known_as(self.advertised.as_ref(), &self.listen_kafka, bound)
+    }
+
+    /// The same for other agents, if there is a listener for them.
+    pub fn peer_advertised(&self, bound: &HostPort) -> Option<Endpoint> {
+        let known = known_as(self.peer_advertised.as_ref(), self.peer_listen.as_ref()?, bound);
+        Some(Endpoint { host: known.host, port: known.port })
+    }
+
+    /// Where the certificates for other agents are, if there are any.
+    pub fn peer_tls(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: self.peer_certificate.clone()?.into(),
+            key: self.peer_key.clone()?.into(),
+            authority: self.peer_authority.clone()?.into(),
+            name: self.peer_name.clone(),
+        })
+    }
+
+    /// What clients of a further listener are told to connect to, given where it is bound.
+    pub fn advertised_other(&self, name: &str, bound: &HostPort) -> HostPort {
+        let wanted = self.listen_others.0.get(name);
+        match self.advertised_others.0.get(name) {
             Some(advertised) => advertised.clone(),
-            None if self.listen_kafka.is_any() => HostPort { host: machine(), port: bound.port },
-            None => HostPort { host: self.listen_kafka.host.clone(), port: bound.port },
+            None if bound.is_any() => HostPort { host: machine(), port: bound.port },
+            None => HostPort {
+                host: wanted.map_or_else(|| bound.host.clone(), |at| at.host.clone()),
+                ..bound.clone()
+            },
         }
     }
 
@@ -63,8 +91,14 @@ impl Settings {
         fixed
     }
 
-    /// The engine: of a server that is alone on its metadata, or of an agent beside others.
-    pub fn engine(&self, advertised: &HostPort) -> EngineSettings {
+    /// The engine: of a server that is alone on its metadata, or of an agent beside others. `others`: its further listeners; `peer`: where other agents
+    /// reach it.
+    pub fn engine(
+        &self,
+        advertised: &HostPort,
+        others: Vec<Listener>,
+        peer: Option<Endpoint>,
+    ) -> EngineSettings {
         let shared = self.metadata_url.is_some();
         EngineSettings {
             node: self.node_id.unwrap_or(if shared { EngineSettings::ANY_NODE } else { ALONE }),
@@ -78,6 +112,15 @@ impl Settings {
             checkpoint: self.checkpoint(),
             lease: self.lease,
             exclusive: !shared,
+            presence: Presence {
+                listeners: others,
+                peer,
+                zones: ZoneRules {
+                    networks: self.zone_networks.0.clone(),
+                    listeners: self.zone_listeners.0.clone(),
+                },
+                warmup: self.warmup,
+            },
         }
     }
 
@@ -167,6 +210,15 @@ impl Settings {
             lease: self.checkpoint_lease,
             producer_expiration: Duration::from_millis(expiration),
         }
+    }
+}
+
+/// What others are told to connect to, if this was said, and this is where one was to listen, and does.
+fn known_as(said: Option<&HostPort>, listen: &HostPort, bound: &HostPort) -> HostPort {
+    match said {
+        Some(said) => said.clone(),
+        None if listen.is_any() => HostPort { host: machine(), port: bound.port },
+        None => HostPort { host: listen.host.clone(), port: bound.port },
     }
 }
 

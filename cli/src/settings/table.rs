@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use siltstone_agent::zones::Network;
 use siltstone_configs::Overrides;
 use siltstone_objects::Secret;
 
+use super::lists::Pairs;
 use super::metadata_url::MetadataUrl;
 use super::value::{Compress, HostPort, LogFormat, Size, Value};
 
@@ -85,14 +87,24 @@ settings! {
         "Where /metrics, /health and /ready are served."
     "listen.advertised" advertised: Option<HostPort>, Follows("`listen.kafka`, or this machine's name if that listens on all addresses");
         "What clients are told to connect to."
+    "listen.others" listen_others: Pairs<String, HostPort>, Unset("none");
+        "Further listeners for Kafka clients, each with a name: inside=0.0.0.0:9094. Who comes through one is told of the agents that have a listener of this name, and where that is reached."
+    "listen.others_advertised" advertised_others: Pairs<String, HostPort>, Follows("`listen.others`, as with `listen.advertised`");
+        "What clients of further listeners are told to connect to, by the listeners' names."
     "node.id" node_id: Option<u32>, Follows("1; of `siltstone agent` the lowest that no agent has");
         "Kafka's node id of this server, at most 2147483647. No two agents that live may have the same."
     "node.zone" zone: String, Is("");
-        "The zone (rack) of this server; may be empty."
+        "The zone (rack) of this server; may be empty. See [zones.md](zones.md)."
     "node.lease" lease: Duration, Is("6s");
         "How long a silent server is taken to be alive by others on the same metadata."
+    "node.warmup" warmup: Duration, Is("10s");
+        "How long it takes after its start until an agent beside others takes all of its share of leaders and coordinators. 0: it does at once."
     "node.workers" workers: usize, Is("0");
         "Threads that do the work. 0: as many as processors, at least 2."
+    "zones.networks" zone_networks: Pairs<Network, String>, Unset("none");
+        "Zones of clients by their addresses: 10.1.0.0/16=zone-a, 10.2.0.0/16=zone-b. Of networks that hold an address the smallest counts."
+    "zones.listeners" zone_listeners: Pairs<String, String>, Unset("none");
+        "Zones of clients by the name of the further listener that they come through: near-a=zone-a. Counts before their addresses."
     "cluster.shards" shards: Option<u16>, Follows("16; with `siltstone agent` 256");
         "Shards of the metadata. Fixed when the cluster is made; later values change nothing."
     "store.url" store_url: String, Follows("`file://<data>/objects`");
@@ -163,6 +175,22 @@ settings! {
         "Bytes of segments kept in memory for reading."
     "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."
+    "peer.listen" peer_listen: Option<HostPort>, Unset("nowhere: every agent reads all pages from the object store itself");
+        "Where other agents of the zone ask this one for pages of segments, over gRPC. With `siltstone agent` alone. Clients must not reach it unless there are certificates."
+    "peer.advertised" peer_advertised: Option<HostPort>, Follows("`peer.listen`, or this machine's name if that listens on all addresses");
+        "What other agents are told to connect to."
+    "peer.certificate" peer_certificate: Option<String>, Unset("connections between agents are not encrypted");
+        "A PEM file with this agent's certificate, good for servers and clients, and those between it and the authority. It is read again every minute."
+    "peer.key" peer_key: Option<String>, Unset("none");
+        "A PEM file with its private key."
+    "peer.authority" peer_authority: Option<String>, Unset("none");
+        "A PEM file with the certificates of the authorities that agents' certificates must come from."
+    "peer.name" peer_name: Option<String>, Unset("the host by which an agent is reached");
+        "A name that every agent's certificate must hold. Needed if the authority signs certificates for others than agents."
+    "peer.patience" peer_patience: Duration, Is("500ms");
+        "The agent that keeps a page has so long to give it; then the object store is asked, too. Longer than it mostly takes to read a page from there."
+    "peer.answer_bytes" peer_answer_bytes: Size, Is("32MiB");
+        "Bytes of pages that may be on their way to other agents at once. Beyond it they wait."
     "limits.connections" max_connections: usize, Is("20000");
         "Connections at once; others wait to be accepted. Kafka's max.connections may say less."
     "limits.in_flight" in_flight: usize, Is("16");
@@ -215,6 +243,8 @@ settings! {
         "Memory for the keys of one round of compaction by key; more keys take more rounds."
     "compactor.key_wait" key_wait: Duration, Is("10m");
         "Time between two rounds of compaction by key on a partition with less than 8 MiB that is not compacted."
+    "shutdown.drain" drain: Duration, Is("5s");
+        "How long an agent that stops waits for all others to send no more clients to it, and then as long for clients to go. 0: it does not wait."
     "shutdown.timeout" shutdown_timeout: Duration, Is("20s");
         "How long a stop may take to flush and answer. A second signal ends at once."
     "log.level" log_level: String, Is("info");

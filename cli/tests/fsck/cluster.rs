@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, Presence};
 use siltstone_agent::produce::{
     BatchTransaction, BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings,
 };
@@ -108,6 +108,7 @@ impl Cluster {
             checkpoint: checkpoints(),
             lease: Duration::from_secs(10),
             exclusive: true,
+            presence: Presence::default(),
         };
         self.engine = Some(Engine::start(self.foundations.clone(), settings).await.unwrap());
         self.compact(Duration::ZERO).await;

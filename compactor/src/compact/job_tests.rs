@@ -104,6 +104,8 @@ async fn world() -> World {
         lowest_level: MIN_LEVEL,
         highest_level: MAX_LEVEL,
         role: Role::Compactor,
+        listeners: Vec::new(),
+        peer: None,
     };
     register(shared.as_ref(), &own).await.unwrap();
     let mut lease = TaskLease::new(shared.clone(), Task::Compact(SHARD), OWN, Duration::from_secs(60));

@@ -159,6 +159,8 @@ impl Worker {
             lowest_level: MIN_LEVEL,
             highest_level: MAX_LEVEL,
             role: Role::Compactor,
+            listeners: Vec::new(),
+            peer: None,
         };
         lease::register(store.as_ref(), &own).await?;
         let catalog = Catalog::new(store.clone());

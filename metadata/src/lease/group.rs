@@ -79,6 +79,34 @@ pub async fn coordinator_row(
     row.map(decode).transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+/// Gives a group up that the agent registered as `own` has: anybody may take it at once. Whatever that agent has sent under the lease before is void.
+///
+/// # Errors
+/// If the store does not answer: then it may have it still.
+pub async fn release(store: &dyn Store, group: &str, own: RegistrationId) -> Result<(), StoreError> {
+    let key = group_owner::key(group);
+    let mut last = String::new();
+    for _ in 0..TRIES {
+        let snapshot = store.snapshot().await?;
+        let held = snapshot.get(&key).await?.as_deref().and_then(decode_owner);
+        let Some((_, takeovers)) = held.filter(|(holder, _)| *holder == own) else { return Ok(()) };
+        let commit = Commit {
+            read_version: Some(snapshot.version()),
+            reads: vec![KeyRange::key(key.clone()), KeyRange::key(cluster::key())],
+            mutations: vec![Mutation::Set {
+                key: key.clone(),
+                value: encode_owner(RegistrationId(0), takeovers),
+            }],
+            ..Commit::default()
+        };
+        match store.commit(commit).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(StoreError::Unavailable(last))
+}
+
 /// Takes a group for the agent registered as `own`, unless another one that lives has it. Also if it has it already: then what it sent before and
 /// does not know the outcome of is void.
 ///

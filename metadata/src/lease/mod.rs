@@ -5,15 +5,23 @@
 //! has both in its read set, so that a beat in between makes it fail (S10).
 
 mod group;
+mod membership;
 mod observe;
 mod registration;
+mod restore;
 mod roster;
+mod standing;
 mod task;
 
-pub use group::{Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row};
+pub use group::{
+    Acquired, GroupHold, acquire as acquire_group, coordinator, coordinator_row, release as release_group,
+};
+pub use membership::Membership;
 pub use observe::Observer;
 pub use registration::{
-    Membership, RegisterError, end, existing_cluster, join, list, look_again, open_cluster, register,
+    RegisterError, end, existing_cluster, join, list, look_again, open_cluster, register,
 };
+pub use restore::{RestoreError, Restored, restored};
 pub use roster::Roster;
+pub use standing::{Member, members, seen_by_all, stand};
 pub use task::{Held, TaskLease};

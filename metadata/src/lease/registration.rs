@@ -1,20 +1,19 @@
 //! Registrations: an agent's life under one random id, ended once, never used again (design, sections 2 and 3).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, Store, StoreError};
-use tokio::time::Instant;
+use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId, Standing};
+use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
 
-use super::{Observer, Roster};
+use super::standing::{everything, set as set_standing};
 use crate::ambient::Ambient;
-use crate::keys::{beat, cluster, ended_registration, registration, shard_log, shard_tick};
+use crate::keys::{
+    beat, cluster, ended_registration, registration, roster_tick, shard_log, shard_tick, standing,
+};
 use crate::shard::{MAX_LEVEL, MIN_LEVEL};
 
-const TRIES: usize = 100;
+pub(super) const TRIES: usize = 100;
 
 /// Why an agent can't begin.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,7 +43,7 @@ impl From<StoreError> for RegisterError {
     }
 }
 
-async fn pause(attempt: usize) {
+pub(super) async fn pause(attempt: usize) {
     tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
 }
 
@@ -146,6 +145,7 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
             mutations: vec![
                 Mutation::Set { key: key.clone(), value: row.encode().into() },
                 Mutation::Add { key: beat::key(row.id), delta: 1 },
+                roster_tick::tick(),
             ],
             ..Commit::default()
         };
@@ -159,8 +159,8 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
 }
 
 /// Begins a registration beside those of other agents, under a node id that none of them has: `row.node`, or the lowest free one if
-/// that is `None`. An agent at the same address is a former life of this one: its id may be used again, while its registration runs out. Returns
-/// the row as written.
+/// that is `None`. An agent at the same address is a former life of this one: its id may be used again, while its registration runs out. It
+/// stands as `standing` says from the first moment on. Returns the row as written.
 ///
 /// # Errors
 /// See [`RegisterError`]: also if another agent has the node id.
@@ -168,6 +168,7 @@ pub async fn join(
     store: &dyn Store,
     row: RegistrationRow,
     node: Option<u32>,
+    standing: Standing,
 ) -> Result<RegistrationRow, RegisterError> {
     let mut last = String::new();
     let key = registration::key(row.id);
@@ -194,6 +195,8 @@ pub async fn join(
             mutations: vec![
                 Mutation::Set { key: key.clone(), value: row.encode().into() },
                 Mutation::Add { key: beat::key(row.id), delta: 1 },
+                set_standing(row.id, standing),
+                roster_tick::tick(),
             ],
             ..Commit::default()
         };
@@ -226,9 +229,9 @@ pub async fn list(store: &dyn Store) -> Result<Vec<RegistrationRow>, RegisterErr
     all(&*store.snapshot().await?).await
 }
 
-async fn all(snapshot: &dyn Snapshot) -> Result<Vec<RegistrationRow>, RegisterError> {
-    let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
-    page.entries.iter().map(|(_, value)| Ok(RegistrationRow::decode(value)?)).collect()
+pub(super) async fn all(snapshot: &dyn Snapshot) -> Result<Vec<RegistrationRow>, RegisterError> {
+    let rows = everything(snapshot, registration::all()).await?;
+    rows.iter().map(|(_, value)| Ok(RegistrationRow::decode(value)?)).collect()
 }
 
 /// Ends a registration: deletes its row and tells all shards, in one transaction. With `beat_seen` only if its beat is still that; without, whatever it
@@ -281,106 +284,15 @@ pub async fn look_again(store: &dyn Store, id: RegistrationId) {
 }
 
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
-    let mut mutations =
-        vec![Mutation::Clear { key: registration::key(id) }, Mutation::Clear { key: beat::key(id) }];
-    mutations.push(ended_registration::set(id));
+    let own = [registration::key(id), beat::key(id), standing::key(id)];
+    let mut mutations: Vec<Mutation> = own.into_iter().map(|key| Mutation::Clear { key }).collect();
+    mutations.extend([ended_registration::set(id), roster_tick::tick()]);
     let entry: Bytes = Entry::Ended { registration: id }.encode().into();
     for shard in (0..shards).map(ShardId) {
         mutations.push(shard_log::append(shard, 0, entry.clone()));
         mutations.push(shard_tick::tick(shard));
     }
     mutations
-}
-
-/// Keeps the own registration alive, and ends those of agents that show no life.
-pub struct Membership {
-    store: Arc<dyn Store>,
-    own: RegistrationId,
-    shards: u16,
-    lease: Duration,
-    others: BTreeMap<RegistrationId, Observer>,
-    /// When the store was last looked at with success.
-    looked: Duration,
-    roster: Arc<Roster>,
-}
-
-impl std::fmt::Debug for Membership {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Membership({:?})", self.own)
-    }
-}
-
-impl Membership {
-    /// For the agent with registration `own`; `lease`: how long another must be silent to be declared dead.
-    pub fn new(store: Arc<dyn Store>, own: RegistrationId, shards: u16, lease: Duration) -> Self {
-        let (others, roster) = (BTreeMap::new(), Arc::default());
-        Membership { store, own, shards, lease, others, looked: Duration::ZERO, roster }
-    }
-
-    /// The same, telling who is alive to `roster`.
-    #[must_use]
-    pub fn telling(mut self, roster: Arc<Roster>) -> Self {
-        self.roster = roster;
-        self
-    }
-
-    /// Beats and watches until the own registration is found to be over.
-    pub async fn run(mut self) {
-        let started = Instant::now();
-        loop {
-            match self.round(started).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => tracing::warn!(%error, "membership: the round failed"),
-            }
-            tokio::time::sleep(self.lease / 5).await;
-        }
-    }
-
-    /// One beat and one look. `false`: the own registration is over.
-    async fn round(&mut self, started: Instant) -> Result<bool, RegisterError> {
-        let snapshot = self.store.snapshot().await?;
-        if snapshot.get(&registration::key(self.own)).await?.is_none() {
-            return Ok(false);
-        }
-        // The beat must not bring back a row that another ends at this moment: hence the read.
-        let commit = Commit {
-            read_version: Some(snapshot.version()),
-            reads: vec![KeyRange::key(registration::key(self.own))],
-            mutations: vec![Mutation::Add { key: beat::key(self.own), delta: 1 }],
-            ..Commit::default()
-        };
-        if let Err(error) = self.store.commit(commit).await {
-            tracing::debug!(%error, "beat not known to be written");
-        }
-        let page = snapshot.range(&registration::all(), RangeLimit::default()).await?;
-        let now = started.elapsed();
-        if now.saturating_sub(self.looked) > self.lease / 2 {
-            // The store, or this agent, was away: the others could not beat either, or could not be heard.
-            self.others.clear();
-        }
-        self.looked = now;
-        let (mut seen, mut alive) = (BTreeMap::new(), Vec::new());
-        for (_, value) in &page.entries {
-            let row = RegistrationRow::decode(value)?;
-            if row.id == self.own {
-                alive.push(row);
-                continue;
-            }
-            let pulse = snapshot.get(&beat::key(row.id)).await?;
-            let mut observer = self.others.remove(&row.id).unwrap_or_default();
-            let silent = observer.observe(Some(value.clone()), pulse.clone(), now);
-            if silent >= self.lease && end(self.store.as_ref(), row.id, self.shards, Some(pulse)).await? {
-                tracing::warn!(registration = ?row.id, node = row.node, "agent shows no life: its registration is ended");
-                continue;
-            }
-            seen.insert(row.id, observer);
-            alive.push(row);
-        }
-        self.others = seen;
-        self.roster.tell(alive);
-        Ok(true)
-    }
 }
 
 #[cfg(test)]

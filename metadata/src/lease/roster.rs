@@ -4,57 +4,61 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siltstone_log::{RegistrationRow, Role};
+use siltstone_log::Role;
+
+use super::Member;
 
 /// The agents that were there when somebody last looked, by node id, each once: of two lives of one agent the later.
 #[derive(Debug, Default)]
-pub struct Roster(Mutex<Arc<Vec<RegistrationRow>>>);
+pub struct Roster(Mutex<Arc<Vec<Member>>>);
 
 impl Roster {
-    /// As last told; empty before the first time.
-    pub fn agents(&self) -> Arc<Vec<RegistrationRow>> {
+    /// As last told; empty before the first time. As long as nothing changes it is the same list, in the same place.
+    pub fn agents(&self) -> Arc<Vec<Member>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes in who is alive, of whatever role.
-    pub fn tell(&self, mut agents: Vec<RegistrationRow>) {
-        agents.retain(|row| row.role == Role::Agent);
+    pub fn tell(&self, mut agents: Vec<Member>) {
+        agents.retain(|agent| agent.row.role == Role::Agent);
         // The same on all agents that saw the same.
-        agents.sort_by_key(|agent| (agent.node, std::cmp::Reverse(agent.started), agent.id));
-        agents.dedup_by_key(|agent| agent.node);
-        let agents = Arc::new(agents);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = agents;
+        agents.sort_by_key(|Member { row, .. }| (row.node, std::cmp::Reverse(row.started), row.id));
+        agents.dedup_by_key(|agent| agent.row.node);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if **known != agents {
+            *known = Arc::new(agents);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::RegistrationId;
+    use siltstone_log::{RegistrationId, RegistrationRow, Standing};
 
     use super::*;
+    use crate::tests::kit::registration_row;
+
+    fn member(id: u128, node: u32, started: i64, role: Role) -> Member {
+        let row = RegistrationRow { node, started, role, ..registration_row(RegistrationId(id)) };
+        Member { row, standing: Standing::FULL }
+    }
 
     #[test]
     fn a_former_life_is_not_listed_nor_is_what_is_no_agent() {
-        let row = |id: u128, node: u32, started: i64, role: Role| RegistrationRow {
-            id: RegistrationId(id),
-            node,
-            started,
-            zone: String::new(),
-            host: "h".to_owned(),
-            port: 1,
-            lowest_level: 1,
-            highest_level: u32::MAX,
-            role,
-        };
         let roster = Roster::default();
-        let compactor = row(4, u32::MAX, 10, Role::Compactor);
-        roster.tell(vec![
-            row(3, 2, 10, Role::Agent),
-            row(2, 1, 10, Role::Agent),
-            compactor,
-            row(1, 2, 20, Role::Agent),
-        ]);
-        let listed: Vec<_> = roster.agents().iter().map(|agent| agent.id.0).collect();
-        assert_eq!(listed, [2, 1]);
+        let all = vec![
+            member(3, 2, 10, Role::Agent),
+            member(2, 1, 10, Role::Agent),
+            member(4, u32::MAX, 10, Role::Compactor),
+            member(1, 2, 20, Role::Agent),
+        ];
+        roster.tell(all.clone());
+        let first = roster.agents();
+        assert_eq!(first.iter().map(|agent| agent.row.id.0).collect::<Vec<_>>(), [2, 1]);
+        roster.tell(all.into_iter().rev().collect());
+        assert!(Arc::ptr_eq(&first, &roster.agents()), "nothing has changed");
+        let drains = Member { standing: Standing::DRAINING, ..first[0].clone() };
+        roster.tell(vec![drains.clone()]);
+        assert_eq!(*roster.agents(), [drains]);
     }
 }

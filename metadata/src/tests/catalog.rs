@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{
-    CatalogEntry, Entry, MAX_PARTITIONS, Position, RegistrationId, RegistrationRow, ShardId, TopicId,
-    TopicRow,
+    CatalogEntry, Entry, MAX_PARTITIONS, Position, RegistrationId, RegistrationRow, ShardId, Standing,
+    TopicId, TopicRow,
 };
 use siltstone_store::Mutation;
 use siltstone_store::memory::Faults;
@@ -264,7 +264,7 @@ async fn a_level_is_raised_as_far_as_all_who_are_registered_follow() {
     assert_eq!((again.from, again.to), (MIN_LEVEL + 1, MIN_LEVEL + 1), "nothing to raise");
     let late = register(&store, &row(3, MIN_LEVEL)).await;
     assert!(matches!(late, Err(RegisterError::Level(level)) if level == MIN_LEVEL + 1), "{late:?}");
-    let late = join(&store, row(3, MIN_LEVEL), None).await;
+    let late = join(&store, row(3, MIN_LEVEL), None, Standing::FULL).await;
     assert!(matches!(late, Err(RegisterError::Level(_))), "{late:?}");
     assert!(end(&store, old.id, 3, None).await.unwrap());
     let raised = cluster.changes.raise_level_for_all().await.unwrap();

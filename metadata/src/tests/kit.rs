@@ -180,6 +180,8 @@ pub fn registration_row(id: RegistrationId) -> RegistrationRow {
         lowest_level: 1,
         highest_level: u32::MAX,
         role: Role::Agent,
+        listeners: Vec::new(),
+        peer: None,
     }
 }
 

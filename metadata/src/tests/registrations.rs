@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::{Entry, RegistrationId, RegistrationRow, ShardId};
+use siltstone_log::{Entry, RegistrationId, RegistrationRow, ShardId, Standing};
 use siltstone_store::memory::Faults;
 use siltstone_store::{CommitError, Store};
 
@@ -101,7 +101,7 @@ async fn when_the_store_was_away_nobody_is_taken_for_dead() {
     [&a, &b].iter().for_each(|agent| agent.store.set_faults(Faults::none()));
     seconds(60).await;
     assert_eq!(alive(&cluster).await, [a.own, b.own]);
-    assert_eq!(roster.agents().iter().map(|agent| agent.id).collect::<Vec<_>>(), [a.own, b.own]);
+    assert_eq!(roster.agents().iter().map(|agent| agent.row.id).collect::<Vec<_>>(), [a.own, b.own]);
     running.iter().for_each(|membership| membership.abort());
 }
 
@@ -114,7 +114,9 @@ async fn no_two_agents_have_one_node_id() {
         .map(|n| {
             let store = cluster.store.handle(n);
             store.set_faults(Faults { delay: slow..=slow * 20, ..Faults::none() });
-            tokio::spawn(async move { join(&store, at(u128::from(n), 9000 + n as u16), None).await })
+            tokio::spawn(async move {
+                join(&store, at(u128::from(n), 9000 + n as u16), None, Standing::FULL).await
+            })
         })
         .collect();
     let mut nodes = Vec::new();
@@ -123,12 +125,12 @@ async fn no_two_agents_have_one_node_id() {
     }
     nodes.sort_unstable();
     assert_eq!(nodes, [1, 2, 3, 4, 5]);
-    let taken = join(&cluster.store, at(6, 9006), Some(3)).await;
+    let taken = join(&cluster.store, at(6, 9006), Some(3), Standing::FULL).await;
     assert!(matches!(taken, Err(RegisterError::NodeTaken { node: 3, .. })), "{taken:?}");
     // At the same address it is the same agent, whose former life runs out.
     let third = list(&cluster.store).await.unwrap().into_iter().find(|row| row.node == 3).unwrap();
-    assert_eq!(join(&cluster.store, at(7, third.port), Some(3)).await.unwrap().node, 3);
-    assert_eq!(join(&cluster.store, at(8, 9008), None).await.unwrap().node, 6);
+    assert_eq!(join(&cluster.store, at(7, third.port), Some(3), Standing::FULL).await.unwrap().node, 3);
+    assert_eq!(join(&cluster.store, at(8, 9008), None, Standing::FULL).await.unwrap().node, 6);
 }
 
 /// A registration's first try that lands late must not bring it back once it is ended.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::lent::Lent;
 use super::lru::{Key, Lru, Part, Pieces};
 use super::promise::{Promise, Promised, promise};
 use crate::error::ReadError;
@@ -17,6 +18,8 @@ use crate::telemetry;
 
 /// Fetches are bounded in units of this many bytes.
 const UNIT: u64 = 1024;
+/// Pages that are only lent may fill this part of the cache.
+const LENT_PART: u64 = 3;
 
 pub(super) type Outcome = Result<Pieces, ReadError>;
 
@@ -26,6 +29,9 @@ pub(super) struct Shared {
     /// Bytes that fetches may occupy together: the cache's whole limit, in units.
     fetching: Arc<Semaphore>,
     units: u32,
+    /// Of those, what fetches may occupy that wait for another agent, which may wait for this one: what comes from the bucket must always have room.
+    asking: Arc<Semaphore>,
+    asking_units: u32,
 }
 
 pub(super) struct State {
@@ -34,6 +40,7 @@ pub(super) struct State {
     next_id: u64,
     /// Read-ahead under way: how many, and their bytes.
     pub ahead: (usize, u64),
+    lent: Lent,
 }
 
 struct Flight {
@@ -41,6 +48,8 @@ struct Flight {
     outcome: Promised<Outcome>,
     /// Some reader waits or waited for it; else it is read-ahead.
     wanted: bool,
+    /// What it brings is another agent's page.
+    lent: bool,
 }
 
 /// Where a page or block comes from.
@@ -56,15 +65,35 @@ pub(super) enum Charge {
     Fetch(u64),
     /// The same, but nobody waits for it.
     Ahead(u64),
+    /// A fetch from another agent.
+    Ask(u64),
+    /// The same, but nobody waits for it.
+    AheadAsk(u64),
     /// A block that is being made by its reader, who may have to fetch for it: holding room meanwhile could block that fetch.
     Reader,
 }
 
+impl Charge {
+    /// Bytes of read-ahead.
+    fn ahead(self) -> Option<u64> {
+        match self {
+            Charge::Ahead(bytes) | Charge::AheadAsk(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// The room that a flight has.
+type Boarded = [Option<OwnedSemaphorePermit>; 2];
+
 impl Shared {
     pub(super) fn new(limit: u64) -> Self {
         let units = u32::try_from(limit / UNIT).unwrap_or(u32::MAX).max(1);
-        let state = State { lru: Lru::new(limit), flights: BTreeMap::new(), next_id: 0, ahead: (0, 0) };
-        Self { state: Mutex::new(state), fetching: Arc::new(Semaphore::new(units as usize)), units }
+        let (lru, lent) = (Lru::new(limit), Lent::new(limit / LENT_PART));
+        let state = State { lru, flights: BTreeMap::new(), next_id: 0, ahead: (0, 0), lent };
+        let asking_units = (units / 2).max(1);
+        let [fetching, asking] = [units, asking_units].map(|units| Arc::new(Semaphore::new(units as usize)));
+        Self { state: Mutex::new(state), fetching, units, asking, asking_units }
     }
 
     /// Runs `change` on the state, then tells the metrics what became of it.
@@ -143,9 +172,9 @@ impl Shared {
         let (sender, outcome) = promise();
         state.next_id += 1;
         let id = state.next_id;
-        let wanted = !matches!(charge, Charge::Ahead(_));
-        state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted });
-        if let Charge::Ahead(bytes) = charge {
+        let wanted = charge.ahead().is_none();
+        state.flights.insert(key, Flight { id, outcome: outcome.clone(), wanted, lent: false });
+        if let Some(bytes) = charge.ahead() {
             state.ahead = (state.ahead.0 + 1, state.ahead.1 + bytes);
         }
         let landing = Landing { shared: Arc::clone(self), key, id, charge, reserved: 0 };
@@ -157,6 +186,18 @@ impl Shared {
 impl State {
     pub(super) fn is_coming(&self, key: &Key) -> bool {
         self.flights.contains_key(key)
+    }
+
+    /// What comes under this key is another agent's page: it is kept for a short time only.
+    pub(super) fn lend(&mut self, key: &Key) {
+        self.flights.get_mut(key).into_iter().for_each(|flight| flight.lent = true);
+    }
+
+    fn keep_lent(&mut self, key: Key, pieces: &Pieces) {
+        self.lent.add(key, pieces);
+        while let Some((key, pieces)) = self.lent.surplus() {
+            self.lru.remove_same(&key, &pieces);
+        }
     }
 
     /// Lets flights of a segment end without being kept.
@@ -211,12 +252,20 @@ struct Landing {
 
 impl Landing {
     /// Waits for room. None if all who wanted it have gone by then: then nothing is fetched.
-    async fn board(&mut self, sender: &Promise<Outcome>) -> Option<Option<OwnedSemaphorePermit>> {
-        let bytes = match self.charge {
-            Charge::Fetch(bytes) | Charge::Ahead(bytes) => bytes,
-            Charge::Reader => return Some(None),
+    async fn board(&mut self, sender: &Promise<Outcome>) -> Option<Boarded> {
+        let (bytes, asks) = match self.charge {
+            Charge::Fetch(bytes) | Charge::Ahead(bytes) => (bytes, false),
+            Charge::Ask(bytes) | Charge::AheadAsk(bytes) => (bytes, true),
+            Charge::Reader => return Some([None, None]),
         };
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.shared.units);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let asking = if asks {
+            let units = units.min(self.shared.asking_units);
+            Some(Arc::clone(&self.shared.asking).acquire_many_owned(units).await.ok()?)
+        } else {
+            None
+        };
+        let units = units.min(self.shared.units);
         let permit = Arc::clone(&self.shared.fetching).acquire_many_owned(units).await.ok()?;
         let (key, id) = (self.key, self.id);
         self.reserved = self.shared.with(|state| {
@@ -230,7 +279,7 @@ impl Landing {
             }
             Some(state.lru.reserve(bytes))
         })?;
-        Some(Some(permit))
+        Some([Some(permit), asking])
     }
 
     fn land(&mut self, outcome: &Outcome) {
@@ -239,6 +288,9 @@ impl Landing {
             state.lru.release(reserved);
             if let (Some(flight), Ok(pieces)) = (state.end(key, id), outcome) {
                 state.lru.insert(key, Arc::clone(pieces), !flight.wanted);
+                if flight.lent {
+                    state.keep_lent(key, pieces);
+                }
             }
         });
     }
@@ -250,7 +302,7 @@ impl Drop for Landing {
         self.shared.with(|state| {
             state.lru.release(reserved);
             state.end(key, id);
-            if let Charge::Ahead(bytes) = self.charge {
+            if let Some(bytes) = self.charge.ahead() {
                 state.ahead = (state.ahead.0.saturating_sub(1), state.ahead.1.saturating_sub(bytes));
             }
         });

@@ -147,6 +147,13 @@ impl Lru {
         keys.iter().for_each(|key| _ = self.remove(key));
     }
 
+    /// Removes an entry if it still has these pieces.
+    pub(super) fn remove_same(&mut self, key: &Key, pieces: &Pieces) {
+        if self.entries.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.pieces, pieces)) {
+            self.evicted += u64::from(self.remove(key));
+        }
+    }
+
     fn remove(&mut self, key: &Key) -> bool {
         let Some(entry) = self.entries.remove(key) else { return false };
         self.order.remove(&entry.used);

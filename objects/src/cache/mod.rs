@@ -12,6 +12,7 @@
 
 mod block;
 mod flight;
+mod lent;
 mod lru;
 mod promise;
 mod rope;
@@ -45,6 +46,28 @@ const AHEAD_PART: u64 = 3;
 pub trait SegmentSource: Send + Sync + 'static {
     /// Bytes `range` of a segment, exactly. Must end by itself, in bounded time: waiting readers have no other end.
     async fn fetch(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError>;
+
+    /// The same for a page, which another agent may keep, too.
+    async fn page(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Page, ReadError> {
+        Ok(Page { bytes: self.fetch(segment, range).await?, lent: false })
+    }
+
+    /// Whether a page that is missing would be asked of another agent.
+    fn asks(&self, _segment: SegmentPlace, _range: &Range<u64>) -> bool {
+        false
+    }
+
+    /// What came of this segment was not what it should be.
+    fn damaged(&self, _segment: SegmentId) {}
+}
+
+/// A page's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// All of them.
+    pub bytes: Bytes,
+    /// Another agent keeps this page: it is kept here for a short time only.
+    pub lent: bool,
 }
 
 /// The cache. A cheap clone.
@@ -62,6 +85,11 @@ impl PageCache {
     pub fn new(limit_bytes: u64, page_bytes: u64, source: Arc<dyn SegmentSource>) -> Self {
         let page = page_bytes.max(MIN_PAGE_BYTES);
         Self { shared: Arc::new(Shared::new(limit_bytes)), source, limit: limit_bytes, page }
+    }
+
+    /// This cache, with what is missing read from another source.
+    pub fn over(&self, source: Arc<dyn SegmentSource>) -> Self {
+        Self { source, ..self.clone() }
     }
 
     /// The size of a page in bytes; the last one of a segment is shorter.
@@ -93,9 +121,19 @@ impl PageCache {
 
     fn obtain(&self, segment: SegmentPlace, page: u64) -> Wait {
         let range = self.range(segment.length, page);
-        let charge = Charge::Fetch(range.end - range.start);
+        let bytes = range.end - range.start;
+        let charge =
+            if self.source.asks(segment, &range) { Charge::Ask(bytes) } else { Charge::Fetch(bytes) };
         let key = Key { segment: segment.id, part: Part::Page(page) };
-        self.shared.obtain(key, charge, || fetch(Arc::clone(&self.source), segment, range))
+        self.shared.obtain(key, charge, || self.clone().fetch_page(key, segment, range))
+    }
+
+    async fn fetch_page(self, key: Key, segment: SegmentPlace, range: Range<u64>) -> Outcome {
+        let page = self.source.page(segment, range.clone()).await?;
+        if page.lent {
+            self.shared.with(|state| state.lend(&key));
+        }
+        exact(page.bytes, segment, range)
     }
 
     /// What of a segment lies in a page.
@@ -137,7 +175,9 @@ impl PageCache {
             let key = Key { segment: segment.id, part: Part::Page(page) };
             let range = self.range(segment.length, page);
             let bytes = range.end - range.start;
-            if !self.ahead(key, bytes, || fetch(Arc::clone(&self.source), segment, range)) {
+            let asks = self.source.asks(segment, &range);
+            let charge = if asks { Charge::AheadAsk(bytes) } else { Charge::Ahead(bytes) };
+            if !self.ahead_as(key, charge, bytes, || self.clone().fetch_page(key, segment, range)) {
                 return false;
             }
         }
@@ -170,14 +210,28 @@ impl PageCache {
     {
         let key = Key { segment, part: Part::Block(block_offset) };
         let wait = self.shared.obtain(key, Charge::Reader, || {
-            let made = make();
-            async move { Ok(vec![made.await?].into()) }
+            let (cache, made) = (self.clone(), make());
+            async move {
+                let made = made.await;
+                if matches!(made, Err(ReadError::Corrupt { .. })) {
+                    // Or the pages that it was made of would be there until nobody asks any more.
+                    cache.invalidate(segment);
+                }
+                Ok(vec![made?].into())
+            }
         });
         Decoding { segment, wait }
     }
 
     /// Starts read-ahead, if there is room for it and the entry is not there. Whether there was room.
     fn ahead<F>(&self, key: Key, bytes: u64, work: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        self.ahead_as(key, Charge::Ahead(bytes), bytes, work)
+    }
+
+    fn ahead_as<F>(&self, key: Key, charge: Charge, bytes: u64, work: impl FnOnce() -> F) -> bool
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
@@ -188,7 +242,7 @@ impl PageCache {
             if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
                 return Some(false);
             }
-            self.shared.launch(state, key, Charge::Ahead(bytes), work());
+            self.shared.launch(state, key, charge, work());
             Some(true)
         });
         match started {
@@ -199,12 +253,13 @@ impl PageCache {
         started != Some(false)
     }
 
-    /// Drops what is held of a segment, and keeps nothing of what is being fetched of it.
+    /// What came of a segment is damaged: drops what is held of it, keeps nothing of what is being fetched, and tells the source.
     pub fn invalidate(&self, segment: SegmentId) {
         self.shared.with(|state| {
             state.lru.remove_segment(segment);
             state.forget_flights(segment);
         });
+        self.source.damaged(segment);
     }
 }
 
@@ -249,8 +304,11 @@ impl Decoding {
 }
 
 async fn fetch(source: Arc<dyn SegmentSource>, segment: SegmentPlace, range: Range<u64>) -> Outcome {
+    exact(source.fetch(segment, range.clone()).await?, segment, range)
+}
+
+fn exact(bytes: Bytes, segment: SegmentPlace, range: Range<u64>) -> Outcome {
     let want = range.end - range.start;
-    let bytes = source.fetch(segment, range.clone()).await?;
     if bytes.len() as u64 != want {
         let reason = format!("bytes {range:?} were asked for, and {} came", bytes.len());
         return Err(ReadError::Corrupt { name: segment.id.to_string(), reason });

@@ -1,12 +1,10 @@
-//! Rows of the catalog and entries of its log: topics, configs, cluster, registrations (design, sections 2 and 3).
+//! Rows of the catalog and entries of its log: topics, configs, cluster (design, sections 2 and 3).
 //!
 //! ```text
 //! topic row     := version u8 (1) | name string | id 16 | partitions varint | replication factor zigzag | created zigzag
 //!                  | configs: count varint, (name string, value string)…
 //! configs row   := version u8 (1) | configs: count varint, (name string, value string)…
 //! cluster row   := version u8 (1) | cluster id string | incarnation 16 | shards varint | created zigzag | feature level varint
-//! registration  := version u8 (1 or 2) | id 16 | node id varint | started zigzag | zone string | host string | port varint
-//!                  | lowest level varint | highest level varint | in version 2, written for what is no agent: role u8 (0 agent, 1 compactor)
 //! catalog entry := version u8 (1) | kind u8 | body:  1 topic row … | 2 removed: id 16, name string | 3 broker configs: node string, configs
 //!                  | 4 feature level varint
 //! string        := length varint | UTF-8
@@ -14,12 +12,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::TopicId;
 use crate::codec::{FormatError, Reader, Write};
-use crate::{RegistrationId, TopicId};
 
 const VERSION: u8 = 1;
-/// Of a registration that is not an agent's.
-const WITH_ROLE: u8 = 2;
 
 /// Config names and values, as they were set.
 pub type Configs = BTreeMap<String, String>;
@@ -54,39 +50,6 @@ pub struct ClusterRow {
     pub created: i64,
     /// The finalized feature level.
     pub level: u32,
-}
-
-/// An agent that runs, or has not been declared dead yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistrationRow {
-    /// The life.
-    pub id: RegistrationId,
-    /// Kafka's node id.
-    pub node: u32,
-    /// When it began, by its own clock, milliseconds since the Unix epoch.
-    pub started: i64,
-    /// The zone that it is in; may be empty.
-    pub zone: String,
-    /// Where clients reach it.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The lowest feature level that it can follow.
-    pub lowest_level: u32,
-    /// The highest.
-    pub highest_level: u32,
-    /// What it does.
-    pub role: Role,
-}
-
-/// What a registered process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
-    /// Serves clients.
-    #[default]
-    Agent,
-    /// Works in the background only: no client is sent to it.
-    Compactor,
 }
 
 /// A change of the catalog, for agents that follow it.
@@ -214,61 +177,6 @@ impl ClusterRow {
         let level = reader.varint_u32("feature level")?;
         reader.end("cluster row")?;
         Ok(ClusterRow { cluster_id, incarnation, shards, created, level })
-    }
-}
-
-impl RegistrationRow {
-    /// The row's bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let plain = self.role == Role::Agent;
-        let mut out = vec![if plain { VERSION } else { WITH_ROLE }];
-        out.bytes(&self.id.0.to_be_bytes());
-        out.varint(u64::from(self.node));
-        out.zigzag(self.started);
-        out.string(&self.zone);
-        out.string(&self.host);
-        out.varint(u64::from(self.port));
-        out.varint(u64::from(self.lowest_level));
-        out.varint(u64::from(self.highest_level));
-        if !plain {
-            out.u8(1);
-        }
-        out
-    }
-
-    /// Reads a row.
-    ///
-    /// # Errors
-    /// If the bytes are not a registration.
-    pub fn decode(bytes: &[u8]) -> Result<RegistrationRow, FormatError> {
-        let mut reader = Reader::new(bytes);
-        let version = reader.version("registration row", 1..=WITH_ROLE)?;
-        let row = RegistrationRow {
-            id: reader.registration()?,
-            node: reader.varint_u32("node id")?,
-            started: reader.zigzag("started")?,
-            zone: reader.string("zone")?,
-            host: reader.string("host")?,
-            port: {
-                let port = reader.varint("port")?;
-                u16::try_from(port).map_err(|_| reader.invalid("port"))?
-            },
-            lowest_level: reader.varint_u32("lowest level")?,
-            highest_level: reader.varint_u32("highest level")?,
-            role: if version < WITH_ROLE { Role::Agent } else { Role::read(&mut reader)? },
-        };
-        reader.end("registration row")?;
-        Ok(row)
-    }
-}
-
-impl Role {
-    fn read(reader: &mut Reader<'_>) -> Result<Role, FormatError> {
-        match reader.u8("role")? {
-            0 => Ok(Role::Agent),
-            1 => Ok(Role::Compactor),
-            _ => Err(reader.invalid("role")),
-        }
     }
 }
 

@@ -7,9 +7,9 @@ use std::fmt::Debug;
 
 use crate::{
     CatalogEntry, CleanedRow, ClusterRow, ConsumerHeadRow, ConsumerMemberRow, Entry, ErasedObject,
-    ErasureRow, Footer, FormatError, PartitionRow, RegistrationRow, SegmentRow, ShardHead, TRAILER_BYTES,
-    TopicRow, TxnRow, decode_aborted, decode_configs, decode_extents, encode_aborted, encode_configs,
-    encode_extents,
+    ErasureRow, Footer, FormatError, PartitionRow, RegistrationRow, SegmentRow, ShardHead, Standing,
+    TRAILER_BYTES, TopicRow, TxnRow, decode_aborted, decode_configs, decode_extents, encode_aborted,
+    encode_configs, encode_extents,
 };
 
 fn stable<T: PartialEq + Debug>(
@@ -61,6 +61,7 @@ pub fn fuzz_catalog(data: &[u8]) {
     stable(data, TopicRow::decode, TopicRow::encode);
     stable(data, ClusterRow::decode, ClusterRow::encode);
     stable(data, RegistrationRow::decode, RegistrationRow::encode);
+    stable(data, Standing::decode, Standing::encode);
     stable(data, CatalogEntry::decode, CatalogEntry::encode);
     stable(data, decode_configs, encode_configs);
 }

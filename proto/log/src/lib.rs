@@ -16,15 +16,14 @@ mod group;
 mod head;
 mod ids;
 mod marker;
+mod registration;
 mod row;
 mod segment;
 mod segment_row;
 mod txn;
 
 pub use aborted::{Aborted, decode_aborted, encode_aborted};
-pub use catalog::{
-    CatalogEntry, ClusterRow, Configs, RegistrationRow, Role, TopicRow, decode_configs, encode_configs,
-};
+pub use catalog::{CatalogEntry, ClusterRow, Configs, TopicRow, decode_configs, encode_configs};
 pub use cleaned::{CleanedRow, CleaningRow, MAX_OPEN_PRODUCERS, OpenProducers};
 pub use codec::FormatError;
 pub use entry::{Append, BatchMeta, Block, BlockPlace, Encoding, Entry, ProducerMeta, SegmentPlace};
@@ -40,6 +39,7 @@ pub use ids::{
     MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,
 };
 pub use marker::{EndMarker, TxnEnd};
+pub use registration::{Endpoint, Listener, RegistrationRow, Role, Standing};
 pub use row::{AbortedRow, ChunkRow, ErasedRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};
 pub use segment_row::{SegmentRow, ShardSet};

@@ -29,6 +29,7 @@ fn docs_hold_the_modules_tables() {
         ("rows", "head"),
         ("rows", "erasure"),
         ("catalog", "catalog"),
+        ("catalog", "registration"),
         ("groups", "group/consumer"),
         ("transactions", "txn"),
     ];

@@ -290,7 +290,18 @@ fn registration_row() -> RegistrationRow {
         lowest_level: 1,
         highest_level: 2,
         role: Role::Agent,
+        listeners: Vec::new(),
+        peer: None,
     }
+}
+
+fn places_row() -> RegistrationRow {
+    let at = |host: &str, port| Endpoint { host: host.to_owned(), port };
+    let listeners = vec![
+        Listener { name: "inside".to_owned(), place: at("10.0.0.3", 9094) },
+        Listener { name: "zone-b".to_owned(), place: at("agent-3.b.example", 300) },
+    ];
+    RegistrationRow { listeners, peer: Some(at("10.0.0.3", 9095)), ..registration_row() }
 }
 
 fn compactor_row() -> RegistrationRow {
@@ -410,6 +421,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     all.push(("v2/extent-chunk", encode_extents(&extents_with_markers())));
     all.push(("v2/aborted-chunk", encode_aborted(&aborted())));
     all.push(("v2/registration-row", compactor_row().encode()));
+    all.push(("v3/registration-row", places_row().encode()));
+    all.push(("standing", Standing::new(300).encode()));
     all.extend(cleaned_rows().into_iter().map(|(name, row)| (name, row.encode())));
     all.push(("v3/extent-chunk", encode_extents(&merged_extents())));
     all.extend(entries_of_erasures().into_iter().map(|(name, entry)| (name, entry.encode())));
@@ -465,6 +478,8 @@ fn the_fixtures_open_for_ever() {
     assert_eq!(decode_aborted(&read("v2/aborted-chunk")), Ok(aborted()));
     assert_eq!(decode_extents(&read("v3/extent-chunk")), Ok(merged_extents()));
     assert_eq!(RegistrationRow::decode(&read("v2/registration-row")), Ok(compactor_row()));
+    assert_eq!(RegistrationRow::decode(&read("v3/registration-row")), Ok(places_row()));
+    assert_eq!(Standing::decode(&read("standing")), Ok(Standing::new(300)));
     for (name, row) in cleaned_rows() {
         assert_eq!(CleanedRow::decode(&read(name)), Ok(row), "{name}");
     }

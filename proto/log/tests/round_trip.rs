@@ -72,6 +72,7 @@ round_trips! {
     topics: topic_row(), TopicRow::encode, TopicRow::decode, fuzz_catalog;
     clusters: cluster_row(), ClusterRow::encode, ClusterRow::decode, fuzz_catalog;
     registrations: registration_row(), RegistrationRow::encode, RegistrationRow::decode, fuzz_catalog;
+    standings: standing(), Standing::encode, Standing::decode, fuzz_catalog;
     catalog_entries: catalog_entry(), CatalogEntry::encode, CatalogEntry::decode, fuzz_catalog;
     configs_rows: configs(), encode_configs, decode_configs, fuzz_catalog;
     consumer_heads: consumer_head(), ConsumerHeadRow::encode, ConsumerHeadRow::decode, fuzz_groups;
@@ -125,6 +126,7 @@ fn counts_that_lie_are_refused() {
             any(vec(extent(), 0..4).prop_map(|value| encode_extents(&value)).boxed()),
             any(vec(aborted(), 0..4).prop_map(|value| encode_aborted(&value)).boxed()),
             any(catalog_entry().prop_map(|value| value.encode()).boxed()),
+            any(registration_row().prop_map(|value| value.encode()).boxed()),
         ];
         for bytes in values {
             for at in 1..bytes.len() {

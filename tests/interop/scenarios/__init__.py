@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import agents, clients, clouds, cluster_chaos, compaction, compaction_chaos, connect, dumpavail, erase, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, stalled, store_outage, tools
+from . import agents, clients, clouds, cluster_chaos, compaction, compaction_chaos, connect, dumpavail, erase, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, restore, stalled, store_outage, tools, zones
 from .java_groups import QUICK, SMALL
 
 
@@ -83,6 +83,8 @@ CASES = [
     Case("erase-agents", erase.run_agents, ("kcat", "postgres"), 240, own_server=True, siltstone_only=True),
     Case("agents", agents.run, ("java", "kcat", "postgres", "python"), 240, own_server=True, siltstone_only=True),
     Case("cluster-chaos", cluster_chaos.run, ("go", "java", "minio", "postgres", "python"), 600, store="minio", siltstone_only=True, per_minute=100),
+    Case("restore", restore.run, ("kcat", "postgres"), 200, own_server=True, siltstone_only=True),
+    Case("zones", zones.run, ("java", "kcat", "postgres", "python"), 360, own_server=True, siltstone_only=True),
     Case("gs-store", clouds.google, ("kcat", "fake-gcs"), 120, own_server=True, siltstone_only=True),
     Case("az-store", clouds.azure, ("kcat", "azurite"), 120, own_server=True, siltstone_only=True),
 ]

@@ -23,7 +23,7 @@ class Agent(Siltstone):
     """`siltstone agent` beside others."""
 
     def __init__(self, port, data, metadata):
-        super().__init__(port, data, env={**metadata.env(), "SILTSTONE_NODE__LEASE": f"{LEASE}s"})
+        super().__init__(port, data, env={**metadata.env(), "SILTSTONE_NODE__LEASE": f"{LEASE}s", "SILTSTONE_NODE__WARMUP": "0"})
         self.metadata = metadata
 
     def _command(self):

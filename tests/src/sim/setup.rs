@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::EngineSettings;
+use siltstone_agent::engine::{EngineSettings, Presence};
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_configs::BrokerConfig;
 use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, ShardId};
@@ -86,6 +86,7 @@ pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
         checkpoint,
         lease: LEASE,
         exclusive: false,
+        presence: Presence::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, Presence};
 use siltstone_agent::fetch::{FetchPartition, FetchSpec};
 use siltstone_agent::produce::{BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings};
 use siltstone_compactor::settings::{CompactorSettings, MergeRules};
@@ -93,6 +93,7 @@ fn engine_settings() -> EngineSettings {
         },
         lease: Duration::from_secs(10),
         exclusive: false,
+        presence: Presence::default(),
     }
 }
 

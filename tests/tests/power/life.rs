@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, Presence};
 use siltstone_agent::fetch::{FetchPartition, FetchSpec};
 use siltstone_agent::produce::{BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings};
 use siltstone_log::{BatchMeta, Configs, PartitionId, TopicRow, mix64};
@@ -157,6 +157,7 @@ fn settings() -> EngineSettings {
         checkpoint,
         lease: Duration::from_secs(10),
         exclusive: true,
+        presence: Presence::default(),
     }
 }
 

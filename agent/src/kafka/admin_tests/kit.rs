@@ -12,7 +12,7 @@ use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_objects::{Environment, Objects, Options};
 use siltstone_store::memory::{Faults, MemoryStore};
 
-use crate::engine::{Engine, EngineSettings, Foundations};
+use crate::engine::{Engine, EngineSettings, Foundations, Presence};
 use crate::kafka::context::{Broker, Context};
 use crate::kafka::dispatch;
 use crate::produce::{BlockCompression, NewBatch, Placement, PolicySettings, WriteSettings};
@@ -41,6 +41,11 @@ pub(super) async fn agent(fixed: &[(&str, &str)]) -> Context {
 
 /// Another agent, over the same metadata as others.
 pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &str)]) -> Context {
+    agent_in(store, node, "a", fixed).await
+}
+
+/// The same, in this zone.
+pub(super) async fn agent_in(store: MemoryStore, node: u32, zone: &str, fixed: &[(&str, &str)]) -> Context {
     let environment = Environment::default();
     let foundations = Foundations {
         store: Arc::new(store),
@@ -58,9 +63,9 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
     };
     let settings = EngineSettings {
         node,
-        zone: "a".to_owned(),
+        zone: zone.to_owned(),
         host: "agent.test".to_owned(),
-        port: 9092,
+        port: 9091 + node as u16,
         shards: 4,
         write,
         cache_bytes: 1 << 20,
@@ -68,6 +73,7 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: false,
+        presence: Presence::default(),
     };
     let engine = Engine::start(foundations, settings).await.unwrap();
     let fixed = fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -75,6 +81,7 @@ pub(super) async fn agent_over(store: MemoryStore, node: u32, fixed: &[(&str, &s
         broker: Broker::new(engine, fixed),
         connection: 1,
         peer: ([127, 0, 0, 1], 1).into(),
+        listener: "".into(),
         client_id: None,
     }
 }

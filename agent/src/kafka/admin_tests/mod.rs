@@ -5,3 +5,4 @@ mod kit;
 mod records;
 mod refusals;
 mod topics;
+mod zones;

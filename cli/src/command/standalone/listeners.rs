@@ -1,8 +1,10 @@
-//! The two listening sockets. They outlive engines: while one engine follows another, connections wait.
+//! The listening sockets. They outlive engines: while one engine follows another, connections wait.
 
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 
+use siltstone_agent::kafka::NamedListener;
+use siltstone_log::{Endpoint, Listener};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::failure::Failure;
@@ -11,36 +13,73 @@ use crate::settings::value::HostPort;
 
 /// Watchers that may wait to be accepted.
 const HTTP_BACKLOG: u32 = 64;
+/// Agents that may.
+const PEER_BACKLOG: u32 = 256;
 
 /// The sockets, bound.
 pub(super) struct Listeners {
-    /// `None` once closed.
-    kafka: Mutex<Option<StdListener>>,
+    /// Those for Kafka clients, by name; the first has none. `None` once closed.
+    kafka: Mutex<Option<Vec<(String, StdListener)>>>,
     http: StdListener,
+    peer: Option<StdListener>,
     /// Where Kafka clients connect.
     pub(super) kafka_address: HostPort,
     /// Where metrics are.
     pub(super) http_address: HostPort,
+    /// Further listeners, as clients reach them.
+    pub(super) others: Vec<Listener>,
+    /// Where other agents connect, if they may.
+    pub(super) peer_address: Option<HostPort>,
 }
 
 impl Listeners {
     pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
         let (kafka, kafka_address) =
             bind("listen.kafka", "--kafka", &settings.listen_kafka, settings.backlog())?;
+        let mut sockets = vec![(String::new(), kafka)];
+        let mut others = Vec::new();
+        for (name, wanted) in &settings.listen_others.0 {
+            let (socket, bound) = bind("listen.others", "--set listen.others", wanted, settings.backlog())?;
+            let HostPort { host, port } = settings.advertised_other(name, &bound);
+            others.push(Listener { name: name.clone(), place: Endpoint { host, port } });
+            sockets.push((name.clone(), socket));
+        }
         let (http, http_address) = http(settings)?;
-        Ok(Listeners { kafka: Mutex::new(Some(kafka)), http, kafka_address, http_address })
+        let peer = settings.peer_listen.as_ref();
+        let peer =
+            peer.map(|wanted| bind("peer.listen", "--set peer.listen=HOST:PORT", wanted, PEER_BACKLOG));
+        let (peer, peer_address) = peer.transpose()?.unzip();
+        Ok(Listeners {
+            kafka: Mutex::new(Some(sockets)),
+            http,
+            peer,
+            kafka_address,
+            http_address,
+            peer_address,
+            others,
+        })
     }
 
-    /// The Kafka listener, for one engine's life.
-    pub(super) fn kafka(&self) -> Result<TcpListener, Failure> {
+    /// The listeners for Kafka clients, for one engine's life.
+    pub(super) fn kafka(&self) -> Result<Vec<NamedListener>, Failure> {
         let kafka = self.kafka.lock().unwrap_or_else(PoisonError::into_inner);
-        let listener = kafka.as_ref().ok_or_else(|| Failure::new("the listener is closed"))?;
-        Ok(TcpListener::from_std(listener.try_clone()?)?)
+        let sockets = kafka.as_ref().ok_or_else(|| Failure::new("the listener is closed"))?;
+        let named = |(name, socket): &(String, StdListener)| -> Result<NamedListener, Failure> {
+            let socket = TcpListener::from_std(socket.try_clone()?)?;
+            Ok(NamedListener { name: name.as_str().into(), socket })
+        };
+        sockets.iter().map(named).collect()
     }
 
     /// The listener for metrics.
     pub(super) fn http(&self) -> Result<TcpListener, Failure> {
         Ok(TcpListener::from_std(self.http.try_clone()?)?)
+    }
+
+    /// The listener for other agents, for one engine's life.
+    pub(super) fn peer(&self) -> Result<Option<TcpListener>, Failure> {
+        let Some(peer) = &self.peer else { return Ok(None) };
+        Ok(Some(TcpListener::from_std(peer.try_clone()?)?))
     }
 
     /// Refuses new Kafka clients, as soon as the engine's listener is gone, too.

@@ -301,19 +301,33 @@ pub fn cluster_row() -> impl Strategy<Value = ClusterRow> {
 pub fn registration_row() -> impl Strategy<Value = RegistrationRow> {
     let place = (".{0,10}", ".{0,30}", any::<u16>());
     let role = prop_oneof![Just(Role::Agent), Just(Role::Compactor)];
-    (registration(), any::<u32>(), any::<i64>(), place, any::<(u32, u32)>(), role).prop_map(
-        |(id, node, started, (zone, host, port), (lowest_level, highest_level), role)| RegistrationRow {
-            id,
-            node,
-            started,
-            zone,
-            host,
-            port,
-            lowest_level,
-            highest_level,
-            role,
+    let listener = (".{0,8}", endpoint()).prop_map(|(name, place)| Listener { name, place });
+    let places = (vec(listener, 0..3), option::of(endpoint()));
+    (registration(), any::<u32>(), any::<i64>(), place, any::<(u32, u32)>(), (role, places)).prop_map(
+        |(id, node, started, place, (lowest_level, highest_level), (role, (listeners, peer)))| {
+            RegistrationRow {
+                id,
+                node,
+                started,
+                zone: place.0,
+                host: place.1,
+                port: place.2,
+                lowest_level,
+                highest_level,
+                role,
+                listeners,
+                peer,
+            }
         },
     )
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    (".{0,20}", any::<u16>()).prop_map(|(host, port)| Endpoint { host, port })
+}
+
+pub fn standing() -> impl Strategy<Value = Standing> {
+    any::<u16>().prop_map(Standing::new)
 }
 
 pub fn segment_row() -> impl Strategy<Value = SegmentRow> {
