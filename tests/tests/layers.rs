@@ -82,6 +82,13 @@ fn faults_and_impurities_are_found_in_code_alone() {
     assert_eq!(faults(text), ["3: .unwrap()", "4: .expect("]);
     let text = "use tokio::time::Instant;\n// SystemTime\nlet s = \"HashMap\";\nlet now = clock().await;\n";
     assert_eq!(impurities(text), ["1: tokio", "1: Instant", "4: .await"]);
+    let unsafe_in =
+        |path: &str| Source { path: path.into(), text: "    let x = unsafe { boot() };\n".into() };
+    assert_eq!(
+        wrong(&unsafe_in("metadata/store/src/fdb/mod.rs")),
+        ["metadata/store/src/fdb/mod.rs:1: unsafe {"]
+    );
+    assert_eq!(wrong(&unsafe_in("metadata/store/src/fdb/network.rs")), Vec::<String>::new());
 }
 
 #[test]
