@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, compactor, consume, erase, features, fsck, group, inspect, produce, restored, topic};
+use crate::command::{
+    bench, compactor, consume, erase, features, fsck, group, inspect, produce, restored, topic,
+};
 use crate::settings::Flags;
 use crate::settings::value::HostPort;
 
