@@ -50,13 +50,16 @@ pub(crate) fn source(
     }))
 }
 
+/// A roster's list, and what was made of it.
+type Listed = (Arc<Vec<Member>>, Arc<Vec<Neighbour>>);
+
 /// The agents of a zone that serve others, as the roster has them. Made anew only when the roster has changed: it is asked for with every page.
 fn in_zone(roster: Arc<Roster>, zone: String) -> Neighbours {
     let listed = |agents: Arc<Vec<Member>>, zone: &str| {
         let neighbours = Arc::new(agents.iter().filter_map(|agent| neighbour(agent, zone)).collect());
         (agents, neighbours)
     };
-    let known: Mutex<(Arc<Vec<Member>>, Arc<Vec<Neighbour>>)> = Mutex::new(listed(roster.agents(), &zone));
+    let known: Mutex<Listed> = Mutex::new(listed(roster.agents(), &zone));
     Arc::new(move || {
         let agents = roster.agents();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);

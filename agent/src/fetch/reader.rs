@@ -157,7 +157,8 @@ impl Reader {
         let mut extents = extents.into_iter().filter(|extent| extent.base < end).peekable();
         let mut comes_along = false;
         while let Some(extent) = extents.next() {
-            if !plan.begun.is_empty() && !(plan.ahead.is_empty() && plan.fits(&extent)) {
+            let begins = plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent);
+            if !begins {
                 plan.ahead.push_back(extent);
                 continue;
             }
