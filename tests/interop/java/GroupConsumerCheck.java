@@ -174,6 +174,8 @@ public final class GroupConsumerCheck {
         for (String name : List.of("a", "b")) members.add(member(group, "group.instance.id", name));
         Member.await(members, PARTITIONS, List.of(3, 3), "shares of two static members");
         Set<TopicPartition> mine = members.get(0).owned();
+        // The consumer owns its partitions a moment before its listener hears of them.
+        Check.eventually(() -> members.get(1).told(), 3, "partitions that the other was told of");
         List<String> told = List.copyOf(members.get(1).events);
         members.remove(0).close();
         members.add(0, member(group, "group.instance.id", "a"));

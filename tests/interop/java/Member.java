@@ -92,6 +92,11 @@ final class Member implements AutoCloseable {
         orders.add(() -> order.accept(consumer));
     }
 
+    /** How many partitions it has by what its listener was told, which may trail what it owns. */
+    int told() {
+        return events.stream().mapToInt(event -> (event.startsWith("+") ? 1 : -1) * Integer.parseInt(event.substring(1))).sum();
+    }
+
     Set<TopicPartition> owned() {
         if (error != null) throw new AssertionError("a member failed", error);
         return owned;
