@@ -5,6 +5,7 @@ and what it left in the bucket is found and deleted. No agent of the time before
 """
 
 import json
+import re
 
 from harness import check, process
 from harness.places import SILTSTONE
@@ -13,10 +14,11 @@ from harness.records import kcat_json
 
 from . import agents
 
-# Every flush is an object, so that some are written behind the backup; times of seconds.
+# Every flush is an object, so that some are written behind the backup, by each agent; times of seconds.
 ENVIRONMENT = {
     "SILTSTONE_INLINE__BYTES": "0B", "SILTSTONE_CHECKPOINT__INTERVAL": "500ms", "SILTSTONE_CHECKPOINT__FLOOR_LAG": "2s",
     "SILTSTONE_COMPACTOR__INTERVAL": "1s", "SILTSTONE_COMPACTOR__GRACE": "5s",
+    "SILTSTONE_NODE__WARMUP": "0s",
 }
 TOPIC, GROUP, READ = "restored", "readers", 400
 
@@ -35,7 +37,9 @@ def run(context):
         process.run([programs() / "pg_dump", "-Fc", "-f", backup, *login(metadata), DATABASE], env={"PGPASSWORD": PASSWORD})
         behind(context, both)
         restore(metadata, backup)
-        check.contains(siltstone(metadata, both[0], "restored").text, "that are over now: 4\n", "two agents, each with a compactor, that the backup knew")
+        ended = re.search(r"that are over now: (\d+)\n", siltstone(metadata, both[0], "restored").text)
+        # Two agents; their compactors register when they first have something to do.
+        check.that(ended and 2 <= int(ended[1]) <= 4, f"agents and compactors that the backup knew: {ended and ended[1]}")
         for agent in both:
             agent.start()
         as_of_the_backup(context, both, kept)
@@ -66,7 +70,7 @@ def rows(agent):
 
 def before(context, both):
     """Records by both agents, and a group that has read some of them."""
-    process.run([SILTSTONE, "topic", "create", TOPIC, "--partitions", "4", "--bootstrap", both[0].bootstrap])
+    process.run([SILTSTONE, "topic", "create", TOPIC, "--partitions", "16", "--bootstrap", both[0].bootstrap])
     for agent in both:
         write(context, agent, "before", 500)
     agents.of(context, both[0]).kcat("-C", "-G", GROUP, "-X", "auto.offset.reset=earliest", "-c", READ, "-q", TOPIC)
@@ -80,6 +84,7 @@ def behind(context, both):
     write(context, both[0], "behind", 300)
     both[1].kill_nine()
     both[1].start()
+    agents.all_listed(context, both[1], both)
     write(context, both[1], "behind", 300)
     agents.of(context, both[0]).kcat("-C", "-G", GROUP, "-X", "auto.offset.reset=earliest", "-c", READ, "-q", TOPIC)
     check.equal(len(rows(both[1])), 1600, "records behind the backup")
