@@ -9,8 +9,9 @@ use crate::{Commit, CommitError, KeyRange, Mutation, Stamp, StoreError};
 /// What a stamp adds to the length of a key or value, bytes: itself and its place.
 pub const STAMP_BYTES: usize = Stamp::LEN + 4;
 
-/// What each mutation and each range counts besides its bytes.
-pub const ITEM_BYTES: usize = 100;
+/// What each mutation and each range counts besides its bytes: FoundationDB's own share, and three times the longest prefix that tells
+/// clusters apart there.
+pub const ITEM_BYTES: usize = 300;
 
 /// Whether a commit keeps to the limits and is well formed.
 ///

@@ -41,6 +41,7 @@ pub mod check;
 mod commit;
 #[cfg(feature = "testing")]
 pub mod contract;
+pub mod counted;
 #[cfg(feature = "foundationdb")]
 pub mod fdb;
 pub mod memory;

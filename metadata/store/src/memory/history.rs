@@ -20,6 +20,8 @@ use crate::{
 const MOST_COMMITS: usize = 20_000;
 /// Most bytes of the conflict window.
 const WINDOW_BYTES: usize = 16 << 20;
+/// Commits that the window forgets together.
+const FORGET_AT_ONCE: usize = 500;
 
 #[derive(Debug, Default)]
 pub(super) struct Database {
@@ -37,6 +39,8 @@ struct State {
     /// Snapshots and read versions below this are too old.
     floor: Version,
     window: Window,
+    /// Commits that are too old, and may be in the window still.
+    unforgotten: usize,
 }
 
 #[derive(Debug)]
@@ -97,6 +101,7 @@ impl Database {
             if at > state.version {
                 return Err(CommitError::TooLarge(format!("read version {} is in the future", at.0)));
             }
+            state.not_too_old(at).map_err(|_| CommitError::TooOld)?;
             state.window.verdict(&commit.reads, at)?;
         }
         if commit.is_read_only() {
@@ -177,8 +182,13 @@ impl State {
             self.commits.pop_front();
             crowd -= 1;
             keys.iter().for_each(|key| self.prune(key));
+            self.unforgotten += 1;
         }
-        self.window.forget(self.floor);
+        // It goes through all that it holds: not for each commit.
+        if self.unforgotten >= FORGET_AT_ONCE || self.window.bytes() > WINDOW_BYTES {
+            self.unforgotten = 0;
+            self.window.forget(self.floor);
+        }
         if self.window.bytes() > WINDOW_BYTES {
             self.window.shrink_to(WINDOW_BYTES / 4 * 3);
         }

@@ -1,7 +1,7 @@
 //! Hearing what others committed: one connection that listens, for the watches.
 //!
 //! Whoever watches is woken by a notification, whenever the connection was lost, since then nobody knows what was missed, and every
-//! half minute in any case: so no watch misses a change for ever.
+//! five minutes in any case: so no watch misses a change for ever. Followers look at what they follow much more often, and a sweep costs a read of each.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::watches::Watches;
 /// How often the connection is asked for a sign of life.
 const BEAT: Duration = Duration::from_secs(5);
 /// Every so many beats all watches fire.
-const BEATS_PER_SWEEP: u32 = 6;
+const BEATS_PER_SWEEP: u32 = 60;
 const RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
