@@ -1,20 +1,23 @@
 //! One operation made of attempts: retried with backoff, hedged when slow, ended at its deadline.
 //!
-//! Guarantees: at most the semaphore's permits of attempts run at once; every attempt ends by its time-out; nothing is sent
-//! after the deadline. Decides nothing about what an outcome means to the caller.
+//! Guarantees: at most the semaphore's permits of attempts run at once, and fewer to a part of the store that asks for less (`gates`);
+//! every attempt ends by its time-out; nothing is sent after the deadline. Decides nothing about what an outcome means to the caller.
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::backend::Backend;
 use crate::chance::Chance;
 use crate::fault::{Fault, Sort};
+use crate::gates::{Gates, Place};
 use crate::latency::Latency;
 use crate::options::Hedge;
+use crate::streak::Record;
 use crate::telemetry;
 
 /// A truncated answer is asked for again this often before the object is called corrupt.
@@ -69,11 +72,40 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub permits: Arc<Semaphore>,
+    /// How many permits there are.
+    pub most: usize,
+    pub gates: Gates,
+    /// Whether attempts succeed, by the time since [`Lane::origin`].
+    pub record: Mutex<Record>,
+    pub origin: Instant,
     pub latency: Latency,
     pub hedge: Option<Hedge>,
     pub timeout: Duration,
     pub backoff: (Duration, Duration),
     pub complaints: Complaints,
+}
+
+impl Lane {
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests in flight, also those of other lanes that share the permits.
+    fn in_flight(&self) -> usize {
+        self.most.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Notes how an attempt ended. What the store says of one object says that it answers.
+    fn note(&self, begun: Instant, failed: Option<&Fault>) {
+        let since = |at: Instant| at.saturating_duration_since(self.origin);
+        let now = since(Instant::now());
+        match failed {
+            Some(fault) if matches!(fault.sort, Sort::Transient | Sort::Busy | Sort::Refused) => {
+                self.record().failed(since(begun), now, fault.sort == Sort::Refused, &fault.reason);
+            }
+            _ => self.record().succeeded(now),
+        }
+    }
 }
 
 /// Why an operation ended without success.
@@ -88,7 +120,10 @@ pub(crate) struct Failure {
 pub(crate) struct Operation<'a> {
     pub kind: Kind,
     pub lane: &'a Lane,
+    pub backend: &'a Backend,
     pub chance: &'a Chance,
+    /// The part of the store that it goes to, see [`crate::gates::part`].
+    pub part: &'a str,
     /// How many bytes it moves, to judge what is slow.
     pub bytes: u64,
     pub deadline: Instant,
@@ -105,25 +140,50 @@ impl Operation<'_> {
         let mut last: Option<Fault> = None;
         let mut truncated = 0;
         for failures in 0u32.. {
-            let fault = match timeout_at(self.deadline, self.hedged(&attempt)).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(fault)) => fault,
-                Err(_) => return Err(self.late(last)),
+            let tried = Instant::now();
+            let (outcome, place) = match timeout_at(self.deadline, self.hedged(&attempt)).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let failure = self.late(last);
+                    self.lane.note(tried, Some(&failure.fault));
+                    return Err(failure);
+                }
+            };
+            let fault = match outcome {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
             };
             ambiguous |= fault.ambiguous;
             truncated += u32::from(fault.sort == Sort::Truncated);
-            let again =
-                matches!(fault.sort, Sort::Transient | Sort::Truncated) && truncated < TRUNCATED_TRIES;
-            let pause = self.pause(failures);
+            if fault.credentials && self.renewed(tried).await {
+                telemetry::retry(self.kind);
+                last = Some(fault);
+                continue;
+            }
+            let again = matches!(fault.sort, Sort::Transient | Sort::Busy | Sort::Truncated)
+                && truncated < TRUNCATED_TRIES;
+            let pause = match fault.sort {
+                // What others met counts as well: each of many with pauses of its own would still be many.
+                Sort::Busy => self.pause(failures.max(self.lane.gates.complaints(self.part))),
+                _ => self.pause(failures),
+            };
             if !again || Instant::now() + pause >= self.deadline {
                 return Err(Failure { fault, ambiguous });
             }
             self.complain(failures, begun, &fault);
             telemetry::retry(self.kind);
+            // Who is asked for less keeps its place meanwhile: else others would take its turn at once.
+            let kept = Some(place).filter(|_| fault.sort == Sort::Busy);
             last = Some(fault);
             sleep(pause).await;
+            drop(kept);
         }
         Err(self.late(last))
+    }
+
+    /// Whether credentials have been read again since an attempt that began at `tried`.
+    async fn renewed(&self, tried: Instant) -> bool {
+        timeout_at(self.deadline, self.backend.renew(tried)).await.unwrap_or(false)
     }
 
     /// Says what is wrong before the deadline: an operator must not learn of a full disk when the first write is given up.
@@ -152,14 +212,12 @@ impl Operation<'_> {
         full.mul_f64(0.5 + self.chance.fraction() / 2.0)
     }
 
-    /// One attempt, and a second one beside it if the first is slow.
-    async fn hedged<T, F>(&self, attempt: &impl Fn() -> F) -> Result<T, Fault>
+    /// One attempt, and a second one beside it if the first is slow. Answers its place at the gate, too.
+    async fn hedged<T, F>(&self, attempt: &impl Fn() -> F) -> (Result<T, Fault>, Place)
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let Ok(_permit) = self.lane.permits.acquire().await else {
-            return Err(Fault::new(Sort::Transient, "the store is closed"));
-        };
+        let (place, _permit) = self.admitted().await;
         let begun = Instant::now();
         let mut first = pin!(self.timed(attempt()));
         let outcome = match self.lane.hedge {
@@ -175,7 +233,20 @@ impl Operation<'_> {
         if outcome.is_ok() {
             self.lane.latency.record(self.bytes, begun.elapsed());
         }
-        outcome
+        (outcome, place)
+    }
+
+    /// Waits for a place at the gate and for a permit. Without a permit there, so that who waits at a gate holds up nobody else.
+    async fn admitted(&self) -> (Place, Option<SemaphorePermit<'_>>) {
+        loop {
+            let place = self.lane.gates.enter(self.part).await;
+            // It is never closed.
+            let permit = self.lane.permits.acquire().await.ok();
+            // A gate that was set up meanwhile holds for those who were on their way, too.
+            if !(place.is_free() && self.lane.gates.narrow(self.part)) {
+                return (place, permit);
+            }
+        }
     }
 
     /// The first attempt is slow: sends another one, if there is room, and takes whichever succeeds first.
@@ -188,7 +259,8 @@ impl Operation<'_> {
         F: Future<Output = Result<T, Fault>>,
     {
         let Ok(_permit) = self.lane.permits.try_acquire() else { return first.await };
-        if !self.lane.latency.may_hedge() {
+        // A store that asks for less is given nothing twice.
+        if self.lane.gates.narrow(self.part) || !self.lane.latency.may_hedge() {
             return first.await;
         }
         telemetry::hedge(self.kind);
@@ -225,7 +297,8 @@ impl Operation<'_> {
 
     /// One attempt, ended at its time-out, and counted however it ends.
     async fn timed<T>(&self, attempt: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let mut count = Count { kind: self.kind, begun: Instant::now(), result: "dropped" };
+        let begun = Instant::now();
+        let mut count = Count { kind: self.kind, begun, result: "dropped" };
         let outcome = match timeout(self.lane.timeout, attempt).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -233,10 +306,17 @@ impl Operation<'_> {
                 Err(Fault::new(Sort::Transient, reason).ambiguous())
             }
         };
-        count.result = match &outcome {
-            Ok(_) => "ok",
-            Err(fault) => fault.result(),
-        };
+        let failed = outcome.as_ref().err();
+        count.result = failed.map_or("ok", Fault::result);
+        self.lane.note(begun, failed);
+        match failed {
+            None => self.lane.gates.went_well(self.part),
+            Some(fault) if fault.sort == Sort::Busy => {
+                telemetry::slow_down(self.kind);
+                self.lane.gates.slow_down(self.part, begun, self.lane.in_flight());
+            }
+            Some(_) => {}
+        }
         outcome
     }
 }

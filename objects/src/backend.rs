@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::PutPayload;
+use tokio::time::Instant;
 
 use crate::dir::Dir;
 use crate::fault::Fault;
@@ -44,6 +45,14 @@ impl Backend {
         match self {
             Self::Dir(dir) => dir.get(name, range).await,
             Self::Remote(remote) => remote.get(name, range).await,
+        }
+    }
+
+    /// See [`Remote::renew`].
+    pub(crate) async fn renew(&self, begun: Instant) -> bool {
+        match self {
+            Self::Dir(_) => false,
+            Self::Remote(remote) => remote.renew(begun).await,
         }
     }
 

@@ -2,13 +2,17 @@
 
 use std::io;
 
+use crate::said::Said;
+
 /// What a retry loop should make of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
     /// No such object.
     Missing,
-    /// Permanent until an operator acts.
+    /// Permanent until somebody acts: rights, credentials, the bucket, or the request itself.
     Refused,
+    /// Has too much to do, and says so: worth another attempt, and fewer of them.
+    Busy,
     /// The object is shorter than what was asked of it, and the store says so itself.
     Short,
     /// An answer ended early, although the object should be long enough.
@@ -23,12 +27,14 @@ pub(crate) struct Fault {
     pub sort: Sort,
     /// The attempt may have had its effect (or may have it later) in spite of the failure.
     pub ambiguous: bool,
+    /// Refused for who we are: other credentials may help.
+    pub credentials: bool,
     pub reason: String,
 }
 
 impl Fault {
     pub(crate) fn new(sort: Sort, reason: impl Into<String>) -> Self {
-        Self { sort, ambiguous: false, reason: reason.into() }
+        Self { sort, ambiguous: false, credentials: false, reason: reason.into() }
     }
 
     /// The same fault, of an attempt that may have had its effect.
@@ -42,6 +48,7 @@ impl Fault {
         match self.sort {
             Sort::Missing => "not_found",
             Sort::Refused => "refused",
+            Sort::Busy => "busy",
             Sort::Short | Sort::Truncated => "short",
             Sort::Transient => "error",
         }
@@ -59,20 +66,36 @@ impl Fault {
         Self::new(sort, format!("{doing}: {error}"))
     }
 
-    /// Sorts an error of the `object_store` crate. Its retry error is private, so the HTTP status is read from its text.
+    /// Sorts an error of the `object_store` crate. Its retry error is private, so what the store said is read from its text.
     pub(crate) fn from_store(error: &object_store::Error) -> Self {
         use object_store::Error as E;
         let text = chain(error);
+        let said = Said::find(&text);
+        if said.busy() {
+            return Self::new(Sort::Busy, text);
+        }
+        let credentials = said.credentials();
         match error {
-            E::NotFound { .. } if no_bucket(&text) => Self::new(Sort::Refused, text),
+            _ if said.no_bucket() => Self::new(Sort::Refused, text),
             E::NotFound { .. } => Self::new(Sort::Missing, text),
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Self::new(Sort::Refused, text),
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+                Self { credentials: true, ..Self::new(Sort::Refused, text) }
+            }
             E::InvalidPath { .. } | E::NotSupported { .. } | E::NotImplemented { .. } => {
                 Self::new(Sort::Refused, text)
             }
             E::UnknownConfigurationKey { .. } => Self::new(Sort::Refused, text),
-            _ => Self::from_text(error, text),
+            _ => Self { credentials, ..Self::from_text(error, text) },
         }
+    }
+
+    /// The same for a DELETE, where "not found" counts as deleted: only if it is certain that the store means the object.
+    pub(crate) fn from_delete(error: &object_store::Error) -> Self {
+        let fault = Self::from_store(error);
+        if fault.sort == Sort::Missing && !Said::find(&fault.reason).no_object() {
+            return Self { sort: Sort::Transient, ..fault };
+        }
+        fault
     }
 
     fn from_text(error: &object_store::Error, text: String) -> Self {
@@ -83,12 +106,14 @@ impl Fault {
             // The crate's own check of a range that begins beyond the end.
             return Self::new(Sort::Short, text);
         }
-        match status(&text) {
+        let said = Said::find(&text);
+        match said.status {
             Some(416) => Self::new(Sort::Short, text),
-            Some(408 | 409) | Some(500..=502) | Some(504..) => Self::new(Sort::Transient, text).ambiguous(),
-            Some(429 | 503) => Self::new(Sort::Transient, text),
-            Some(400) if text.contains("RequestTimeout") => Self::new(Sort::Transient, text).ambiguous(),
+            Some(408 | 409 | 500..) => Self::new(Sort::Transient, text).ambiguous(),
+            Some(400) if said.code == Some("RequestTimeout") => Self::new(Sort::Transient, text).ambiguous(),
             Some(300..=499) => Self::new(Sort::Refused, text),
+            // One of many deletes: a code without a status.
+            None if said.credentials() => Self::new(Sort::Refused, text),
             _ if never_sent(error) => Self::new(Sort::Transient, text),
             _ => Self::new(Sort::Transient, text).ambiguous(),
         }
@@ -109,12 +134,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn no_bucket(text: &str) -> bool {
-    ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"]
-        .iter()
-        .any(|s| text.contains(s))
-}
-
 /// Whether the request can't have reached the store.
 fn never_sent(error: &object_store::Error) -> bool {
     use object_store::client::{HttpError, HttpErrorKind};
@@ -126,13 +145,6 @@ fn never_sent(error: &object_store::Error) -> bool {
         cause = at.source();
     }
     false
-}
-
-/// The HTTP status that the text names.
-fn status(text: &str) -> Option<u16> {
-    let mark = "status code: ";
-    let at = text.find(mark)? + mark.len();
-    text.get(at..at + 3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -148,7 +160,7 @@ mod tests {
         assert_eq!(fault("400 Bad Request: InvalidArgument").sort, Sort::Refused);
         assert_eq!(fault("416 Range Not Satisfiable: ").sort, Sort::Short);
         let (slow, broken) = (fault("503 Slow Down: "), fault("500 Internal: "));
-        assert_eq!((slow.sort, slow.ambiguous), (Sort::Transient, false));
+        assert_eq!((slow.sort, slow.ambiguous), (Sort::Busy, false));
         assert_eq!((broken.sort, broken.ambiguous), (Sort::Transient, true));
     }
 
@@ -159,6 +171,25 @@ mod tests {
         };
         assert_eq!(missing("404: <Code>NoSuchKey</Code>"), Sort::Missing);
         assert_eq!(missing("404: <Code>NoSuchBucket</Code>"), Sort::Refused);
+        let deleted = |source: &str| {
+            let source = source.into();
+            Fault::from_delete(&object_store::Error::NotFound { path: "x".into(), source }).sort
+        };
+        assert_eq!(deleted("status code: 404 Not Found: <Code>NoSuchKey</Code>"), Sort::Missing);
+        assert_eq!(deleted("status code: 404 Not Found: <Code>NoSuchBucket</Code>"), Sort::Refused);
+        assert_eq!(deleted("status code: 404 Not Found: 404 page not found"), Sort::Transient);
+    }
+
+    #[test]
+    fn one_of_many_deletes_is_sorted_by_its_code() {
+        let fault = |code: &str| {
+            let source = format!("DeleteObjects request failed for key a: m (code: {code})").into();
+            Fault::from_store(&object_store::Error::Generic { store: "S3", source })
+        };
+        assert_eq!(fault("AccessDenied").sort, Sort::Refused);
+        assert_eq!(fault("SlowDown").sort, Sort::Busy);
+        assert_eq!(fault("InternalError").sort, Sort::Transient);
+        assert!(fault("AccessDenied").credentials && !fault("InternalError").credentials);
     }
 
     #[test]

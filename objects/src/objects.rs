@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,9 +17,11 @@ use crate::backend::{Backend, Found};
 use crate::chance::Chance;
 use crate::error::{DeleteError, PutError, ReadError, StoreError};
 use crate::fault::{Fault, Sort};
+use crate::gates::{self, Gates};
 use crate::latency::Latency;
 use crate::options::{Hedge, Options, Requests};
 use crate::remote::Remote;
+use crate::streak::Streak;
 use crate::telemetry;
 
 /// Names that one bulk delete sends; also S3's limit.
@@ -36,6 +38,19 @@ pub struct ObjectInfo {
     pub size: u64,
     /// When the store's clock says that it was written.
     pub modified: SystemTime,
+}
+
+/// PUTs fail, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when: nothing that was sent later has succeeded.
+    pub since: Instant,
+    /// When one failed last.
+    pub latest: Instant,
+    /// The store said no: it will until somebody mends credentials, rights or the bucket.
+    pub refused: bool,
+    /// What the last one met.
+    pub reason: String,
 }
 
 /// A bucket or directory with a prefix. A cheap clone, to be shared by everything in a process, so that its limits hold.
@@ -74,8 +89,12 @@ impl Objects {
         // A second write to the same disk is only more work for it.
         let local = matches!(backend, Backend::Dir(_));
         let hedge = |bounds: Option<Hedge>| if local { None } else { bounds };
-        let lane = |permits: &Arc<Semaphore>, hedge| Lane {
+        let lane = |permits: &Arc<Semaphore>, most, hedge| Lane {
             permits: Arc::clone(permits),
+            most,
+            gates: Gates::new(most),
+            record: Mutex::default(),
+            origin: Instant::now(),
             latency: Latency::new(),
             hedge,
             timeout: requests.timeout,
@@ -88,9 +107,9 @@ impl Objects {
             backend,
             place,
             chance: Chance::new(seed),
-            put: lane(&puts, hedge(requests.hedge_put)),
-            get: lane(&gets, hedge(requests.hedge_get)),
-            other: lane(&gets, None),
+            put: lane(&puts, requests.max_puts, hedge(requests.hedge_put)),
+            get: lane(&gets, requests.max_gets, hedge(requests.hedge_get)),
+            other: lane(&gets, requests.max_gets, None),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -111,7 +130,7 @@ impl Objects {
     pub async fn put(&self, name: &str, chunks: Vec<Bytes>, deadline: Instant) -> Result<(), PutError> {
         let payload: PutPayload = chunks.into_iter().collect();
         let bytes = payload.content_length() as u64;
-        let operation = self.operation(Kind::Put, &self.inner.put, bytes, deadline);
+        let operation = self.operation(Kind::Put, &self.inner.put, gates::part(name), bytes, deadline);
         let attempt = || self.inner.backend.put(name, payload.clone());
         match operation.run(attempt).await {
             Ok(()) => {
@@ -128,7 +147,7 @@ impl Objects {
             return Ok(Bytes::new());
         }
         let bytes = range.end - range.start;
-        let operation = self.operation(Kind::Get, &self.inner.get, bytes, deadline);
+        let operation = self.operation(Kind::Get, &self.inner.get, gates::part(name), bytes, deadline);
         let read = operation.run(|| self.inner.backend.get(name, range.clone())).await;
         let read = read.map_err(|failure| read_error(name, failure.fault))?;
         telemetry::bytes(Kind::Get, bytes);
@@ -137,7 +156,7 @@ impl Objects {
 
     /// Looks at an object without reading it.
     pub async fn head(&self, name: &str, deadline: Instant) -> Result<ObjectInfo, ReadError> {
-        let operation = self.operation(Kind::Head, &self.inner.other, 0, deadline);
+        let operation = self.operation(Kind::Head, &self.inner.other, gates::part(name), 0, deadline);
         let found = operation.run(|| self.inner.backend.head(name)).await;
         found.map(info).map_err(|failure| read_error(name, failure.fault))
     }
@@ -159,7 +178,7 @@ impl Objects {
 
     async fn delete_some(&self, names: Vec<String>, deadline: Instant) -> Result<(), DeleteError> {
         // Each attempt goes on with what the one before it left.
-        let left = std::sync::Mutex::new(names);
+        let left = Mutex::new(names);
         let lock = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let current = || lock().clone();
         // Where objects go one by one, all of them may take longer than an attempt may.
@@ -169,7 +188,7 @@ impl Objects {
             *lock() = deleted.left;
             deleted.fault.map_or(Ok(()), Err)
         };
-        let operation = self.operation(Kind::Delete, &self.inner.other, 0, deadline);
+        let operation = self.operation(Kind::Delete, &self.inner.other, "", 0, deadline);
         operation.run(attempt).await.map_err(|failure| DeleteError {
             left: current(),
             refused: failure.fault.sort == Sort::Refused,
@@ -200,10 +219,20 @@ impl Objects {
         &'a self,
         kind: Kind,
         lane: &'a Lane,
+        part: &'a str,
         bytes: u64,
         deadline: Instant,
     ) -> Operation<'a> {
-        Operation { kind, lane, chance: &self.inner.chance, bytes, deadline }
+        let (backend, chance) = (&self.inner.backend, &self.inner.chance);
+        Operation { kind, lane, backend, chance, part, bytes, deadline }
+    }
+
+    /// Whether PUTs fail: `None` if the last one of this process that ended was answered.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let lane = &self.inner.put;
+        let record = lane.record();
+        let Streak { since, latest, refused, reason } = record.streak()?.clone();
+        Some(Trouble { since: lane.origin + since, latest: lane.origin + latest, refused, reason })
     }
 }
 
@@ -220,7 +249,9 @@ struct Listing {
 impl Listing {
     async fn page(&mut self) -> Result<Vec<ObjectInfo>, StoreError> {
         let objects = self.objects.clone();
-        let operation = objects.operation(Kind::List, &objects.inner.other, 0, self.deadline);
+        let prefix = self.prefix.clone();
+        let operation =
+            objects.operation(Kind::List, &objects.inner.other, gates::part(&prefix), 0, self.deadline);
         // One attempt at a time holds the lock, since listings are not hedged.
         let listing = tokio::sync::Mutex::new(self);
         let page = operation.run(|| async { listing.lock().await.attempt().await }).await;
@@ -270,10 +301,14 @@ fn read_error(name: &str, fault: Fault) -> ReadError {
         Sort::Missing => ReadError::NotFound { name, reason },
         Sort::Short | Sort::Truncated => ReadError::Corrupt { name, reason },
         Sort::Refused => ReadError::Refused { name, reason },
-        Sort::Transient => ReadError::Unavailable { name, reason },
+        Sort::Transient | Sort::Busy => ReadError::Unavailable { name, reason },
     }
 }
 
 #[cfg(test)]
 #[path = "objects_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "misbehaving_tests.rs"]
+mod misbehaving_tests;

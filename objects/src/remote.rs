@@ -1,29 +1,83 @@
 //! Single attempts through the `object_store` crate, whose own retries are switched off.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
+use tokio::time::Instant;
 
 use crate::backend::{Deleted, Found};
 use crate::fault::{Fault, Sort};
 
+/// Makes the store again, with whatever credentials are there by then. Reads files: it blocks for moments.
+pub(crate) type Reopen = Arc<dyn Fn() -> Result<Arc<dyn ObjectStore>, Vec<String>> + Send + Sync>;
+
+/// Credentials are read again at most this often: doing so costs some milliseconds, and throws connections away.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
 /// A store and the prefix within it that is ours.
 pub(crate) struct Remote {
-    store: Arc<dyn ObjectStore>,
+    store: RwLock<Arc<dyn ObjectStore>>,
     /// Empty, or `a/b/` with its last slash.
     prefix: String,
+    reopen: Option<Reopen>,
+    renewals: tokio::sync::Mutex<Renewals>,
+}
+
+/// When the store was made again last: tried, and with success.
+#[derive(Debug, Default)]
+struct Renewals {
+    tried: Option<Instant>,
+    done: Option<Instant>,
 }
 
 impl Remote {
     /// `prefix` without slashes at its ends.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { store, prefix }
+        Self { store: RwLock::new(store), prefix, reopen: None, renewals: tokio::sync::Mutex::default() }
+    }
+
+    /// The same, for a store whose credentials can be read again.
+    pub(crate) fn reopening(reopen: Reopen, prefix: &str) -> Result<Self, Vec<String>> {
+        let remote = Self::new(reopen()?, prefix);
+        Ok(Self { reopen: Some(reopen), ..remote })
+    }
+
+    fn store(&self) -> Arc<dyn ObjectStore> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An attempt that began at `begun` was refused for its credentials: reads them again, unless that was done a moment ago. True if they are newer
+    /// than the attempt's, so that another one may do better.
+    pub(crate) async fn renew(&self, begun: Instant) -> bool {
+        let Some(reopen) = self.reopen.clone() else { return false };
+        // Held over the wait: all who were refused at the same time wait for the one that reads.
+        let mut renewals = self.renewals.lock().await;
+        if renewals.done.is_some_and(|done| done >= begun) {
+            return true;
+        }
+        if renewals.tried.is_some_and(|tried| tried.elapsed() < RENEW_EVERY) {
+            return false;
+        }
+        renewals.tried = Some(Instant::now());
+        let problem = match tokio::task::spawn_blocking(move || reopen()).await {
+            Ok(Ok(store)) => {
+                *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
+                renewals.done = Some(Instant::now());
+                tracing::debug!("credentials for the object store were read again");
+                return true;
+            }
+            Ok(Err(problems)) => problems.join("; "),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(%problem, "credentials for the object store can't be read again");
+        false
     }
 
     fn path(&self, name: &str) -> Result<Path, Fault> {
@@ -34,7 +88,7 @@ impl Remote {
     /// Durable when Ok: that is what these stores promise of a PUT that they answered.
     pub(crate) async fn put(&self, name: &str, payload: PutPayload) -> Result<(), Fault> {
         let path = self.path(name)?;
-        match self.store.put_opts(&path, payload, PutOptions::default()).await {
+        match self.store().put_opts(&path, payload, PutOptions::default()).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let fault = Fault::from_store(&error);
@@ -48,7 +102,7 @@ impl Remote {
     pub(crate) async fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, Fault> {
         let path = self.path(name)?;
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
-        let result = self.store.get_opts(&path, options).await.map_err(|e| Fault::from_store(&e))?;
+        let result = self.store().get_opts(&path, options).await.map_err(|e| Fault::from_store(&e))?;
         if result.meta.size < range.end {
             let reason = format!("bytes {range:?} were asked for, but it has {} bytes", result.meta.size);
             return Err(Fault::new(Sort::Short, reason));
@@ -57,8 +111,14 @@ impl Remote {
     }
 
     pub(crate) async fn head(&self, name: &str) -> Result<Found, Fault> {
-        let meta = self.store.head(&self.path(name)?).await.map_err(|e| Fault::from_store(&e))?;
-        Ok(found(name.to_owned(), &meta))
+        let (store, path) = (self.store(), self.path(name)?);
+        match store.head(&path).await {
+            Ok(meta) => Ok(found(name.to_owned(), &meta)),
+            Err(error) => match Fault::from_store(&error) {
+                fault if fault.sort == Sort::Missing => Err(missing(store.as_ref(), &path, fault).await),
+                fault => Err(fault),
+            },
+        }
     }
 
     /// Deletes in bulk where the store can. What does not exist counts as deleted.
@@ -79,17 +139,24 @@ impl Remote {
                 }
             }
         }
-        let mut outcomes = self.store.delete_stream(stream::iter(paths).boxed());
+        let mut outcomes = self.store().delete_stream(stream::iter(paths).boxed());
         while let Some(outcome) = outcomes.next().await {
             match outcome {
                 Ok(path) => {
                     left.remove(path.as_ref());
                     path.as_ref().strip_prefix(&self.prefix).into_iter().for_each(gone);
                 }
-                Err(object_store::Error::NotFound { path, .. }) if left.remove(&path) => {
-                    path.strip_prefix(&self.prefix).into_iter().for_each(gone);
+                Err(error) => {
+                    let fault = Fault::from_delete(&error);
+                    match error {
+                        object_store::Error::NotFound { path, .. }
+                            if fault.sort == Sort::Missing && left.remove(&path) =>
+                        {
+                            path.strip_prefix(&self.prefix).into_iter().for_each(gone);
+                        }
+                        _ => deleted.fault = Some(fault),
+                    }
                 }
-                Err(error) => deleted.fault = Some(Fault::from_store(&error)),
             }
         }
         let ours = left.iter().filter_map(|path| path.strip_prefix(&self.prefix));
@@ -104,8 +171,8 @@ impl Remote {
         };
         let below = (!below.as_ref().is_empty()).then_some(below);
         let metas = match after.map(|name| self.path(name)) {
-            None => self.store.list(below.as_ref()),
-            Some(Ok(after)) => self.store.list_with_offset(below.as_ref(), &after),
+            None => self.store().list(below.as_ref()),
+            Some(Ok(after)) => self.store().list_with_offset(below.as_ref(), &after),
             Some(Err(fault)) => return stream::once(async { Err(fault) }).boxed(),
         };
         let ours = self.prefix.clone();
@@ -116,6 +183,19 @@ impl Remote {
                 std::future::ready(Ok(name.map(|name| found(name, &meta))))
             })
             .boxed()
+    }
+}
+
+/// The answer to a HEAD has no body, so "not found" doesn't say whether the bucket is there: the answer to a GET does.
+async fn missing(store: &dyn ObjectStore, path: &Path, fault: Fault) -> Fault {
+    let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+    match store.get_opts(path, options).await {
+        Err(error) => match Fault::from_store(&error) {
+            // Something is there, however short.
+            Fault { sort: Sort::Short, .. } => Fault { sort: Sort::Transient, ..fault },
+            said => said,
+        },
+        Ok(_) => Fault { sort: Sort::Transient, ..fault },
     }
 }
 

@@ -11,6 +11,8 @@ const SECONDS: &str = "siltstone_objects_request_seconds";
 const RETRIES: &str = "siltstone_objects_retries_total";
 const HEDGES: &str = "siltstone_objects_hedges_total";
 const HEDGE_WINS: &str = "siltstone_objects_hedge_wins_total";
+const SLOW_DOWNS: &str = "siltstone_objects_slow_downs_total";
+const BILLED: &str = "siltstone_objects_billed_requests_total";
 const BYTES: &str = "siltstone_objects_bytes_total";
 const CACHE_BYTES: &str = "siltstone_cache_bytes";
 const CACHE_HITS: &str = "siltstone_cache_hits_total";
@@ -29,6 +31,8 @@ pub fn describe() {
     describe_counter!(RETRIES, "Attempts that followed a failed one, by kind.");
     describe_counter!(HEDGES, "Second requests sent because the first was slow, by kind.");
     describe_counter!(HEDGE_WINS, "Hedges that answered before the request that they doubled, by kind.");
+    describe_counter!(SLOW_DOWNS, "Attempts that the store answered by asking for fewer, by kind.");
+    describe_counter!(BILLED, "Attempts that cost money, by class: write (PUT, LIST) or read (GET, HEAD).");
     describe_counter!(BYTES, Unit::Bytes, "Bytes of objects put and got with success, by kind.");
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Bytes in the cache, fetches under way included.");
     describe_counter!(CACHE_HITS, "Pages and blocks that were in the cache, by part.");
@@ -38,13 +42,31 @@ pub fn describe() {
     describe_counter!(CACHE_PREFETCHES, "Pages read ahead, by result: started, or dropped for lack of room.");
 }
 
+/// The class of prices that an attempt falls into: what clouds call A and B, or "PUT, COPY, POST, LIST" and "GET and all others".
+/// `None`: it costs nothing. Deletes are free, and so is what a store was too busy to do. What broke off may have been done: it counts.
+fn class(kind: Kind, result: &str) -> Option<&'static str> {
+    match kind {
+        _ if result == "busy" => None,
+        Kind::Put | Kind::List => Some("write"),
+        Kind::Get | Kind::Head => Some("read"),
+        Kind::Delete => None,
+    }
+}
+
 pub(crate) fn request(kind: Kind, result: &'static str, took: Duration) {
+    if let Some(class) = class(kind, result) {
+        counter!(BILLED, "class" => class).increment(1);
+    }
     counter!(REQUESTS, "kind" => kind.label(), "result" => result).increment(1);
     histogram!(SECONDS, "kind" => kind.label()).record(took.as_secs_f64());
 }
 
 pub(crate) fn retry(kind: Kind) {
     counter!(RETRIES, "kind" => kind.label()).increment(1);
+}
+
+pub(crate) fn slow_down(kind: Kind) {
+    counter!(SLOW_DOWNS, "kind" => kind.label()).increment(1);
 }
 
 pub(crate) fn hedge(kind: Kind) {
@@ -81,4 +103,18 @@ pub(crate) fn cache_evicted(count: u64) {
 
 pub(crate) fn cache_prefetch(result: &'static str) {
     counter!(CACHE_PREFETCHES, "result" => result).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_priced_by_class() {
+        let classes =
+            [Kind::Put, Kind::List, Kind::Get, Kind::Head, Kind::Delete].map(|kind| class(kind, "ok"));
+        assert_eq!(classes, [Some("write"), Some("write"), Some("read"), Some("read"), None]);
+        assert_eq!(class(Kind::Put, "busy"), None);
+        assert_eq!(class(Kind::Put, "dropped"), Some("write"));
+    }
 }

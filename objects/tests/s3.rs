@@ -104,6 +104,35 @@ async fn what_an_operator_must_mend_is_refused_at_once() {
     assert!(error.to_string().contains(&endpoint), "{error}");
 }
 
+/// Keys in a profile, as a tool that rotates them writes them.
+fn profile(dir: &Path, secret: &str) {
+    let text = format!("[default]\naws_access_key_id=key\naws_secret_access_key={secret}\n");
+    std::fs::write(dir.join("credentials"), text).expect("a profile");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_credentials_are_taken_from_the_profile_while_it_runs() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("logs")).unwrap();
+    let endpoint = serve(root.path()).await;
+    let home = tempfile::tempdir().unwrap();
+    profile(home.path(), "old");
+    let file = home.path().join("credentials").display().to_string();
+    let environment = Environment::from_iter([("AWS_SHARED_CREDENTIALS_FILE".to_owned(), file)]);
+    let options = Options { endpoint: Some(endpoint), allow_http: true, ..Options::default() };
+    let objects = Objects::open("s3://logs", &options, &environment, 1).expect("good options");
+    profile(home.path(), "secret");
+    // All of them are refused at first; one reads the profile again, and all go on.
+    let puts = (0..8).map(|n| {
+        let objects = objects.clone();
+        async move { objects.put(&format!("a/{n}"), vec![Bytes::from_static(b"x")], soon()).await }
+    });
+    for put in futures::future::join_all(puts).await {
+        put.expect("it is stored with the new secret");
+    }
+    assert_eq!(objects.trouble(), None);
+}
+
 /// A server that gives each request the next of these answers, and the last one for ever.
 async fn canned(answers: &'static [(&'static str, &'static str)]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -167,6 +196,32 @@ async fn answers_are_sorted_by_what_to_do() {
     let objects = open("s3://logs", &options(&canned(&[("404 Not Found", NO_BUCKET)]).await, "secret"));
     let error = objects.get("a", 0..1, soon()).await.expect_err("no such bucket");
     assert!(matches!(error, ReadError::Refused { .. }), "{error}");
+    let error = objects.delete(vec!["a".into()], soon()).await.expect_err("no such bucket");
+    assert_eq!((error.left, error.refused), (vec!["a".to_owned()], true));
+    // What a HEAD leaves open, the GET behind it says.
+    let told: &'static [(&str, &str)] = &[("404 Not Found", ""), ("404 Not Found", NO_BUCKET)];
+    let objects = open("s3://logs", &options(&canned(told).await, "secret"));
+    let error = objects.head("a", soon()).await.expect_err("no such bucket");
+    assert!(matches!(error, ReadError::Refused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn expired_credentials_are_refused_until_others_are_accepted() {
+    let answers: &'static [(&str, &str)] = &[
+        ("400 Bad Request", "<Error><Code>ExpiredToken</Code></Error>"),
+        // The credentials were read again, and are the same.
+        ("400 Bad Request", "<Error><Code>ExpiredToken</Code></Error>"),
+        ("200 OK", ""),
+    ];
+    let objects = open("s3://logs", &options(&canned(answers).await, "secret"));
+    let put = || objects.put("a", vec![Bytes::from_static(b"x")], soon());
+    let error = put().await.expect_err("expired");
+    assert!(matches!(error, PutError::Refused { may_exist: false, .. }), "{error}");
+    assert!(
+        objects.trouble().is_some_and(|trouble| trouble.refused && trouble.reason.contains("ExpiredToken"))
+    );
+    put().await.expect("accepted");
+    assert_eq!(objects.trouble(), None);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::dir::Dir;
 use crate::error::OpenError;
 use crate::objects::Objects;
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::remote::{Remote, Reopen};
 
 impl Objects {
     /// Opens `file:///dir`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or `memory://`.
@@ -48,20 +48,24 @@ impl Objects {
                 .map(Backend::Dir)
                 .map_err(|error| failed(vec![format!("url: {}: {error}", dir.display())]))?,
             StoreUrl::Memory => Backend::Remote(Remote::new(Arc::new(InMemory::new()), "")),
-            StoreUrl::S3 { bucket, prefix } => {
-                let store = s3::open(bucket, options, environment).map_err(failed)?;
-                Backend::Remote(Remote::new(store, prefix))
-            }
-            StoreUrl::Google { bucket, prefix } => {
-                let store = remote::open_google(bucket, options, environment).map_err(failed)?;
-                Backend::Remote(Remote::new(store, prefix))
-            }
-            StoreUrl::Azure { container, prefix } => {
-                let store = remote::open_azure(container, options, environment).map_err(failed)?;
-                Backend::Remote(Remote::new(store, prefix))
+            StoreUrl::S3 { prefix, .. }
+            | StoreUrl::Google { prefix, .. }
+            | StoreUrl::Azure { prefix, .. } => {
+                let reopen = reopening(parsed.clone(), options.clone(), environment.clone());
+                Backend::Remote(Remote::reopening(reopen, prefix).map_err(failed)?)
             }
         };
         let at = options.endpoint.as_ref().map_or(String::new(), |endpoint| format!(" at {endpoint}"));
         Ok(Self::over(backend, format!("{parsed}{at}"), &options.requests, seed))
     }
+}
+
+/// Opens a cloud's store again and again: profiles, token files and whoever gives credentials out are asked anew each time.
+fn reopening(url: StoreUrl, options: Options, environment: Environment) -> Reopen {
+    Arc::new(move || match &url {
+        StoreUrl::S3 { bucket, .. } => s3::open(bucket, &options, &environment),
+        StoreUrl::Google { bucket, .. } => remote::open_google(bucket, &options, &environment),
+        StoreUrl::Azure { container, .. } => remote::open_azure(container, &options, &environment),
+        StoreUrl::File { .. } | StoreUrl::Memory => Err(vec!["url: names no cloud".to_owned()]),
+    })
 }

@@ -17,6 +17,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::time::Instant;
 
 use crate::chance::Chance;
 
@@ -41,6 +42,14 @@ pub struct Faults {
     pub corrupt: f64,
     /// GET and HEAD: answers that there is no such object.
     pub missing: f64,
+    /// Fails without effect, and asks for fewer requests; only for names that begin with `busy_part`.
+    pub busy: f64,
+    /// See `busy`; empty: all names.
+    pub busy_part: String,
+    /// Every request is refused with this code, as S3 does: `NoSuchBucket`, `ExpiredToken`, ...
+    pub refuse: Option<&'static str>,
+    /// GET and HEAD: answers that there is no such object for so long after it was written.
+    pub late: Duration,
 }
 
 /// Requests that were made for one object, whatever became of them.
@@ -67,6 +76,7 @@ struct Shared {
     faults: Mutex<Faults>,
     chance: Chance,
     counts: Mutex<BTreeMap<String, Counts>>,
+    written: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// What happens to one request.
@@ -78,6 +88,9 @@ struct Fate {
     truncate: bool,
     corrupt: bool,
     missing: bool,
+    busy: bool,
+    refuse: Option<&'static str>,
+    late: Duration,
     /// For whatever else needs chance.
     extra: u64,
 }
@@ -90,6 +103,7 @@ impl FaultyStore {
             faults: Mutex::default(),
             chance: Chance::new(seed),
             counts: Mutex::default(),
+            written: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -147,12 +161,20 @@ impl Shared {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn written(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuses(&self) -> bool {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).refuse.is_some()
+    }
+
     fn count(&self, path: &Path, change: impl FnOnce(&mut Counts)) {
         change(self.counts().entry(path.to_string()).or_default());
     }
 
-    /// Draws a request's fate: always as many numbers, so that one fault's probability does not move the others'.
-    fn draw(&self) -> Fate {
+    /// Draws a request's fate: always as many numbers, so that one fault's probability does not move the others'; but for `busy`, which came later.
+    fn draw(&self, path: &Path) -> Fate {
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let hit = |probability: f64| self.chance.fraction() < probability;
         let spread = faults.delay.end.saturating_sub(faults.delay.start);
@@ -160,7 +182,11 @@ impl Shared {
         if hit(faults.slow) {
             delay += faults.slow_for;
         }
+        let busy = faults.busy > 0.0 && path.as_ref().starts_with(&faults.busy_part) && hit(faults.busy);
         Fate {
+            busy,
+            refuse: faults.refuse,
+            late: faults.late,
             delay,
             hang: hit(faults.hang),
             before: hit(faults.fail_before),
@@ -174,7 +200,7 @@ impl Shared {
 
     /// Lives through what happens before a request has its effect. Answers its fate if it gets so far.
     async fn before(&self, path: &Path) -> Result<Fate> {
-        let fate = self.draw();
+        let fate = self.draw(path);
         if !fate.delay.is_zero() {
             tokio::time::sleep(fate.delay).await;
         }
@@ -184,13 +210,19 @@ impl Shared {
         if fate.before {
             return Err(failure("before its effect"));
         }
+        if fate.busy {
+            return Err(answer("503 Slow Down", "SlowDown"));
+        }
+        if let Some(code) = fate.refuse {
+            return Err(refusal(path, code));
+        }
         Ok(fate)
     }
 
     async fn delete(&self, path: Path) -> Result<Path> {
         self.count(&path, |counts| counts.deletes += 1);
         let fate = match self.before(&path).await {
-            Err(Error::NotFound { .. }) => return Ok(path),
+            Err(Error::NotFound { .. }) if !self.refuses() => return Ok(path),
             other => other?,
         };
         self.inner.delete(&path).await?;
@@ -205,6 +237,22 @@ async fn after(fate: &Fate) -> Result<()> {
         std::future::pending::<()>().await;
     }
     if fate.after { Err(failure("after its effect")) } else { Ok(()) }
+}
+
+/// An answer of S3's, as the crate reports it.
+fn answer(status: &str, code: &str) -> Error {
+    let text = format!("Server returned non-2xx status code: {status}: <Error><Code>{code}</Code></Error>");
+    Error::Generic { store: "FaultyStore", source: text.into() }
+}
+
+fn refusal(path: &Path, code: &str) -> Error {
+    match code {
+        "NoSuchBucket" => {
+            Error::NotFound { path: path.to_string(), source: answer("404 Not Found", code).into() }
+        }
+        "ExpiredToken" => answer("400 Bad Request", code),
+        _ => Error::PermissionDenied { path: path.to_string(), source: answer("403 Forbidden", code).into() },
+    }
 }
 
 fn failure(when: &str) -> Error {
@@ -227,15 +275,17 @@ impl fmt::Debug for FaultyStore {
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.shared.count(path, |counts| counts.puts += 1);
+        let refused = self.shared.refuses();
         let fate = match self.shared.before(path).await {
             // A PUT finds nothing missing.
-            Err(Error::NotFound { .. }) => return Err(failure("before its effect")),
+            Err(Error::NotFound { .. }) if !refused => return Err(failure("before its effect")),
             other => other?,
         };
         if fate.hang && fate.extra % 2 == 0 {
             std::future::pending::<()>().await;
         }
         let done = self.shared.inner.put_opts(path, payload, options).await?;
+        self.shared.written().insert(path.to_string(), Instant::now());
         after(&fate).await?;
         Ok(done)
     }
@@ -244,6 +294,10 @@ impl ObjectStore for FaultyStore {
         self.shared.count(path, |counts| counts.gets += 1);
         let fate = self.shared.before(path).await?;
         after(&fate).await?;
+        let written = self.shared.written().get(path.as_ref()).copied();
+        if written.is_some_and(|at| at.elapsed() < fate.late) {
+            return Err(Error::NotFound { path: path.to_string(), source: "injected: not shown yet".into() });
+        }
         let head = options.head;
         let result = self.shared.inner.get_opts(path, options).await?;
         if head || !(fate.truncate || fate.corrupt) {
@@ -274,7 +328,8 @@ impl ObjectStore for FaultyStore {
         let found = self.shared.inner.list(prefix);
         let begin = async move {
             match shared.before(&Path::default()).await {
-                Err(Error::NotFound { .. }) | Ok(_) => found,
+                Err(Error::NotFound { .. }) if !shared.refuses() => found,
+                Ok(_) => found,
                 Err(error) => stream::once(async { Err(error) }).boxed(),
             }
         };
