@@ -4,17 +4,17 @@
 //! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
 
 mod departure;
+mod share;
+mod standing;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{
-    ClusterRow, Endpoint, Listener, RegistrationId, RegistrationRow, Role, ShardId, Standing,
-};
+use siltstone_log::{ClusterRow, Endpoint, Listener, RegistrationId, RegistrationRow, Role, Standing};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::catalog::{Catalog, CatalogError, CatalogReadError, CatalogTrimmer, Changes};
 use siltstone_metadata::checkpoint::{CheckpointSettings, Checkpointer};
-use siltstone_metadata::follow::{Followers, Shard, ShardError};
+use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::lease::{self, Member, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
@@ -76,6 +76,18 @@ pub struct Presence {
     pub zones: ZoneRules,
     /// How long it takes after its start until this agent wants all of its share. Zero: it does at once.
     pub warmup: Duration,
+    /// A shard that clients are not sent here for is followed for so long after its last use.
+    pub linger: Linger,
+}
+
+/// How long a shard is followed after its last use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linger(pub Duration);
+
+impl Default for Linger {
+    fn default() -> Self {
+        Linger(Duration::from_secs(60))
+    }
 }
 
 impl EngineSettings {
@@ -148,12 +160,18 @@ impl std::fmt::Debug for PageCacheRef {
 /// The shards of the cluster, not running yet.
 fn follow(
     cluster: &ClusterRow,
-    own: RegistrationId,
+    settings: &EngineSettings,
+    own: &RegistrationRow,
+    roster: &Roster,
     store: &Arc<dyn Store>,
     pending: &Arc<Pending>,
 ) -> Followers {
-    let shard = |shard| Shard::new(ShardId(shard), cluster.shards, own, store.clone(), pending.clone());
-    Followers::new((0..cluster.shards).map(shard).collect())
+    let Linger(linger) = settings.presence.linger;
+    let followers = Followers::new(cluster.shards, own.id, store.clone(), pending.clone(), linger);
+    if !settings.exclusive {
+        followers.stand_for(&standing::shards(&roster.agents(), own, cluster.shards));
+    }
+    followers
 }
 
 /// Begins the agent's registration; with it, who else is alive.
@@ -168,8 +186,8 @@ async fn register(
             lease::end(store, left.id, cluster.shards, None).await?;
         }
     }
-    let registration = RegistrationRow {
-        id: RegistrationId(ambient.chance.next()),
+    let registration = |id| RegistrationRow {
+        id,
         node: settings.node,
         started: ambient.clock.now(),
         zone: settings.zone.clone(),
@@ -182,22 +200,42 @@ async fn register(
         peer: settings.presence.peer.clone(),
     };
     let node = Some(settings.node).filter(|node| *node != EngineSettings::ANY_NODE);
-    let registration = lease::join(store, registration, node, first_standing(settings)).await?;
+    let registration = loop {
+        let id = RegistrationId(ambient.chance.next());
+        match lease::join(store, registration(id), node, first_standing(settings)).await {
+            Err(RegisterError::Lost) => {}
+            joined => break joined?,
+        }
+    };
     let roster = Arc::new(Roster::default());
     roster.tell(lease::members(store).await?);
     Ok((registration, roster))
 }
 
+/// Keeps the shards up to date, and their rows.
+fn keep_up(
+    tasks: &mut JoinSet<()>,
+    followers: &Followers,
+    store: &Arc<dyn Store>,
+    own: RegistrationId,
+    settings: CheckpointSettings,
+    ambient: &Ambient,
+) {
+    tasks.spawn(followers.clone().run());
+    for shard in followers.shards() {
+        tasks.spawn(shard.clone().run());
+        let checkpointer = Checkpointer::new(shard.clone(), store.clone(), own, settings, ambient.clone());
+        tasks.spawn(checkpointer.run());
+    }
+}
+
 /// How the agent stands at first.
 fn first_standing(settings: &EngineSettings) -> Standing {
-    if settings.exclusive || settings.presence.warmup.is_zero() {
-        return Standing::FULL;
-    }
-    departure::first_standing()
+    if settings.exclusive { Standing::FULL } else { share::warmed(Duration::ZERO, settings.presence.warmup) }
 }
 
 impl Engine {
-    /// Registers, follows catalog and shards, and returns once all of them are known.
+    /// Registers, follows the catalog and the shards that clients are sent here for, and returns once all of them are known.
     ///
     /// # Errors
     /// See [`StartError`]: nothing runs then.
@@ -222,7 +260,7 @@ impl Engine {
         let (registration, roster) = register(store.as_ref(), &ambient, &settings, &cluster).await?;
         let mut tasks = JoinSet::new();
         let pending = Arc::new(Pending::default());
-        let followers = follow(&cluster, registration.id, &store, &pending);
+        let followers = follow(&cluster, &settings, &registration, &roster, &store, &pending);
         let catalog = Catalog::new(store.clone());
         let direct = Arc::new(Segments { objects: objects.clone(), store: store.clone() });
         let source = neighbours::source(peering, &cluster, &registration, &roster, direct.clone());
@@ -238,14 +276,15 @@ impl Engine {
         };
         let writer = Writer::new(settings.write, parts, pending);
         tasks.spawn(catalog.clone().run());
+        if !settings.exclusive {
+            let (store, own, writer) = (store.clone(), registration.id, writer.clone());
+            let warmup = settings.presence.warmup;
+            tasks.spawn(share::Share { store, own, writer, warmup }.run());
+        }
         tasks.spawn(writer.committer());
         tasks.spawn(writer.clone().run());
         let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
         tasks.spawn(membership.telling(roster.clone()).run());
-        if first_standing(&settings) != Standing::FULL {
-            let time = settings.presence.warmup;
-            tasks.spawn(departure::warm_up(store.clone(), registration.id, time));
-        }
         let checkpoint = settings.checkpoint;
         let trimmer = CatalogTrimmer::new(
             catalog.clone(),
@@ -256,13 +295,10 @@ impl Engine {
             checkpoint.lease,
         );
         tasks.spawn(trimmer.run());
-        for shard in followers.shards() {
-            tasks.spawn(shard.clone().run());
-            let (shard, store) = (shard.clone(), store.clone());
-            tasks.spawn(
-                Checkpointer::new(shard, store, registration.id, settings.checkpoint, ambient.clone()).run(),
-            );
+        if !settings.exclusive {
+            tasks.spawn(standing::run(roster.clone(), registration.clone(), followers.clone()));
         }
+        keep_up(&mut tasks, &followers, &store, registration.id, checkpoint, &ambient);
         let groups = Groups::new(GroupsParts {
             store: store.clone(),
             registration: registration.id,
@@ -286,7 +322,7 @@ impl Engine {
             }
         }
         catalog.fresh().await?;
-        futures::future::try_join_all(followers.shards().iter().map(|shard| shard.fresh())).await?;
+        followers.caught_up().await?;
         Ok(Arc::new(Engine {
             foundations,
             settings,
@@ -403,11 +439,7 @@ impl Engine {
 
     /// Why the engine can't serve just now, if so.
     pub fn trouble(&self) -> Option<String> {
-        self.followers()
-            .shards()
-            .iter()
-            .find_map(|shard| shard.read(|_| ()).err())
-            .map(|error| error.to_string())
+        self.followers().trouble()
     }
 
     /// Resolves once the registration is over: the engine is of no more use.

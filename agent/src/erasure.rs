@@ -45,7 +45,8 @@ pub async fn erase(
     let goes_on = |why: String| EraseKeysError::GoesOn { id, why };
     // Consecutive partitions fall on consecutive shards: the first few stand for all.
     let first = (0..row.partitions.min(u32::from(shards))).map(|index| PartitionId { topic, index });
-    engine.followers().fresh(first).await.map_err(|error| goes_on(error.to_string()))?;
+    // What is not followed is not served: it will be loaded as of a later time.
+    engine.followers().settled(first).await.map_err(|error| goes_on(error.to_string()))?;
     if !engine.settings().exclusive {
         tokio::time::sleep_until(committed + STALE_AFTER).await;
     }

@@ -79,25 +79,14 @@ fn neighbour(agent: &Member, zone: &str) -> Option<Neighbour> {
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{Endpoint, RegistrationId, Role, Standing};
+    use siltstone_log::{Endpoint, Standing};
 
     use super::*;
 
     fn member(node: u32, zone: &str, peer: bool, standing: Standing) -> Member {
-        let row = RegistrationRow {
-            id: RegistrationId(u128::from(node) * 7),
-            node,
-            started: 0,
-            zone: zone.into(),
-            host: format!("host{node}"),
-            port: 9092,
-            lowest_level: 1,
-            highest_level: u32::MAX,
-            role: Role::Agent,
-            listeners: Vec::new(),
-            peer: peer.then(|| Endpoint { host: format!("peer{node}"), port: 9093 }),
-        };
-        Member { row, standing }
+        let Member { row, .. } = crate::placement::tests::member(node, zone, standing.weight());
+        let peer = peer.then(|| Endpoint { host: format!("peer{node}"), port: 9093 });
+        Member { row: RegistrationRow { peer, ..row }, standing }
     }
 
     #[test]

@@ -88,6 +88,13 @@ impl Placement {
         near.or_else(|| self.replicas(partition).next())
     }
 
+    /// The shards of which some partition has this agent for one of its replicas, or may have.
+    pub fn stands(&self, node: u32) -> Vec<ShardId> {
+        let stands = |zones: &[Vec<Competitor>]| zones.iter().flatten().any(|one| one.node == node);
+        let shards = (0..).map(ShardId).zip(&self.shards);
+        shards.filter(|(_, zones)| stands(zones)).map(|(shard, _)| shard).collect()
+    }
+
     /// The agent to ask for what has this name first: a group, a transactional id.
     pub fn coordinator(&self, name: &str) -> Option<&Broker> {
         let key = mix64(name.bytes().fold(0, |key: u64, byte| mix64(key ^ u64::from(byte))));
@@ -140,4 +147,4 @@ fn best<'a>(competitors: impl IntoIterator<Item = &'a Competitor>, key: u64) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -138,11 +138,13 @@ pub enum Bug {
     ReceiptBeforeGone,
     /// What others need of segments that must go is rewritten when it is due anyhow.
     NothingMovedOut,
+    /// A shard counts as quiet when its tick is as the last look saw it, whether or not a round has come since that changed.
+    TickAlone,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 66] = [
+    pub const ALL: [Bug; 67] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -209,6 +211,7 @@ impl Bug {
         Bug::MissingIsGone,
         Bug::ReceiptBeforeGone,
         Bug::NothingMovedOut,
+        Bug::TickAlone,
     ];
 }
 

@@ -35,6 +35,18 @@ impl<T: Copy> Level<T> {
         self.changed.notify_waiters();
     }
 
+    /// Sets it if it is less, and wakes all who wait.
+    pub fn raise(&self, value: T)
+    where
+        T: Ord,
+    {
+        {
+            let mut now = self.lock();
+            *now = value.max(*now);
+        }
+        self.changed.notify_waiters();
+    }
+
     /// Waits until the value is one that `wanted` takes.
     pub async fn wait_for(&self, wanted: impl Fn(T) -> bool) {
         loop {

@@ -1,9 +1,8 @@
-//! Coming and going beside other agents (design, section 6): warming up, and leaving without a failed request for clients that retry.
+//! Leaving others without a failed request for clients that retry (design, section 6).
 //!
 //! ```text
-//! warm up: a tenth of the share, then more … all
-//! leave:   withdraw (weight 0, all others have seen it) ▸ depart (refuses what it has not begun, groups handed over, all flushed)
-//!          ▸ quiet (nobody asks any more) ▸ the listeners' end ▸ Engine::stop
+//! leave:   withdraw (weight 0, all others have seen it) ▸ see off (fetchers are told of another replica) ▸ depart (refuses what it has not begun,
+//!          groups handed over, all flushed) ▸ quiet (nobody asks any more) ▸ the listeners' end ▸ Engine::stop
 //! ```
 //!
 //! Each step of leaving has a bound, and may be left out: correctness rests on none of them. A client that is sent here all the same is served, or told to
@@ -12,45 +11,26 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use siltstone_log::{RegistrationId, Standing};
+use siltstone_log::Standing;
 use siltstone_metadata::lease;
 use siltstone_metadata::level::Level;
-use siltstone_store::Store;
 
 use super::Engine;
 
-/// The share grows in so many steps.
-const STEPS: u16 = 10;
 /// Nobody asks any more if nobody had to be refused for so long. Longer than clients wait before they try again what was refused, but for those that
 /// were refused many times.
 const QUIET: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Fetchers are told of other replicas for so long at most: who does not heed it fetches in vain meanwhile.
+const SEE_OFF: Duration = Duration::from_secs(1);
 
 /// How far an agent is on its way out.
 #[derive(Debug, Default)]
 pub(super) struct Departure {
+    sees_off: Level<bool>,
     departs: Level<bool>,
-    /// Requests that were refused for it.
+    /// Requests that were refused, or sent elsewhere, for it.
     refused: AtomicU64,
-}
-
-/// How an agent stands that begins to warm up.
-pub(super) fn first_standing() -> Standing {
-    Standing::new(Standing::FULL.weight() / STEPS)
-}
-
-/// Raises the share step by step within `time`, until all of it is wanted or the agent drains.
-pub(super) async fn warm_up(store: std::sync::Arc<dyn Store>, own: RegistrationId, time: Duration) {
-    for step in 2..=STEPS {
-        tokio::time::sleep(time / u32::from(STEPS)).await;
-        let standing = Standing::new(Standing::FULL.weight() / STEPS * step);
-        match lease::stand(store.as_ref(), own, standing).await {
-            Ok(true) => {}
-            // It drains, or is over.
-            Ok(false) => return,
-            Err(error) => tracing::debug!(%error, "the own share was not raised: with the next step"),
-        }
-    }
 }
 
 impl Engine {
@@ -64,7 +44,17 @@ impl Engine {
         self.departure.departs.wait_for(|departs| departs).await;
     }
 
-    /// A request was refused because this agent departs.
+    /// Whether fetchers are sent to other agents.
+    pub(crate) fn sees_off(&self) -> bool {
+        self.departure.sees_off.get()
+    }
+
+    /// Resolves once [`Engine::sees_off`].
+    pub(crate) async fn seeing_off(&self) {
+        self.departure.sees_off.wait_for(|sees_off| sees_off).await;
+    }
+
+    /// A request was refused, or sent elsewhere, because this agent departs.
     pub(crate) fn refused(&self) {
         self.departure.refused.fetch_add(1, Ordering::Relaxed);
     }
@@ -96,6 +86,13 @@ impl Engine {
         }
     }
 
+    /// Has who fetches go on at another agent at once, where its protocol knows of that (KIP-392): a refusal has clients pause before they look for a new
+    /// leader, librdkafka for half a second. Returns when nobody comes any more, soon in any case, and after `patience` at most.
+    pub async fn see_off(&self, patience: Duration) {
+        self.departure.sees_off.set(true);
+        self.calm(patience.min(SEE_OFF)).await;
+    }
+
     /// From now on refuses what others can do and this agent has not begun: clients look for new leaders and coordinators. Returns when the groups are
     /// given up and what was taken before is answered; at most after `patience`.
     pub async fn depart(&self, patience: Duration) {
@@ -108,6 +105,13 @@ impl Engine {
 
     /// Waits until nobody had to be refused for a while, at most for `patience`.
     pub async fn quiet(&self, patience: Duration) {
+        if !self.calm(patience).await {
+            tracing::info!("some clients still ask here");
+        }
+    }
+
+    /// Whether nobody had to be refused for a while, before `patience` ran out.
+    async fn calm(&self, patience: Duration) -> bool {
         let count = || self.departure.refused.load(Ordering::Relaxed);
         let calm = async {
             let (mut last, mut since) = (count(), tokio::time::Instant::now());
@@ -118,8 +122,6 @@ impl Engine {
                 }
             }
         };
-        if tokio::time::timeout(patience, calm).await.is_err() {
-            tracing::info!("some clients still ask here");
-        }
+        tokio::time::timeout(patience, calm).await.is_ok()
     }
 }

@@ -171,13 +171,13 @@ async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use siltstone_log::{RegistrationId, SegmentId};
 
     use super::*;
 
     /// An extent that is a block of its own in segment `number`.
-    fn extent(number: u64, start: u64, length: u32, level: u8) -> Extent {
+    pub(in crate::fetch) fn extent(number: u64, start: u64, length: u32, level: u8) -> Extent {
         let id = SegmentId { registration: RegistrationId(1), number };
         Extent {
             base: 100,

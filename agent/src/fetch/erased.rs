@@ -49,9 +49,10 @@ impl Reader {
         tokio::task::spawn_blocking(work).await.map_err(|_| interrupted())
     }
 
-    /// Gives back nothing where more is hidden by now than when it was read: its reader asks again. Where this agent can't tell any more, or the partition
-    /// is gone, the reader is told so.
-    pub(super) fn withhold(&self, results: &mut [FetchResult]) {
+    /// Gives back nothing where more is hidden by now than when it was read, or the shard was let go meanwhile: its reader asks again. Where this agent can't
+    /// tell any more, or the partition is gone, the reader is told so. Whether there is such a one that would be given something if it was read anew.
+    pub(super) fn withhold(&self, results: &mut [FetchResult]) -> bool {
+        let mut again = false;
         for result in results.iter_mut().filter(|result| result.bytes > 0) {
             let shard = self.followers.of(result.partition);
             let still = shard.partition(result.partition, |state| match &result.hidden {
@@ -60,11 +61,15 @@ impl Reader {
             });
             result.records = match still {
                 Ok(true) => continue,
-                Ok(false) | Err(ShardError::NotLoaded(_)) => Ok(Vec::new()),
+                Ok(false) | Err(ShardError::NotLoaded(_)) => {
+                    again = true;
+                    Ok(Vec::new())
+                }
                 Err(error) => Err(error.into()),
             };
             (result.bytes, result.aborted) = (0, Vec::new());
         }
+        again
     }
 }
 

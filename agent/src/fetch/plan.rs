@@ -94,30 +94,14 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use siltstone_log::{
-        BlockPlace, Encoding, PartitionRow, RegistrationId, SegmentId, SegmentPlace, TopicId,
-    };
+    use siltstone_log::{PartitionRow, TopicId};
 
     use super::*;
 
     const KIB: usize = 1 << 10;
 
-    /// An extent that is a block of its own.
     fn extent(length: usize, level: u8) -> Extent {
-        let id = SegmentId { registration: RegistrationId(1), number: 2 };
-        Extent {
-            base: 100,
-            records: 10,
-            bytes_before: 0,
-            place: ExtentPlace::Stored {
-                segment: SegmentPlace { id, inline: false, length: 64 << 20 },
-                block: BlockPlace { start: 0, length: length as u32, encoding: Encoding::Plain },
-                start: 0,
-                level,
-            },
-            length: length as u32,
-            max_timestamp: 0,
-        }
+        crate::fetch::begin::tests::extent(2, 0, length as u32, level)
     }
 
     fn room(bytes: usize, most: usize, scarce: bool) -> Room {

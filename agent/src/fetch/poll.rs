@@ -15,8 +15,9 @@ use super::reader::{Bounds, Read, Reader};
 /// A partition's share of an answer is at least this: more than a page's worth of small ones would only be more requests.
 const LEAST_SHARE: usize = 256 << 10;
 
-/// How often one looks again where a segment is whose place has changed.
-const LOOKS: usize = 2;
+/// Before one looks again where a segment is that was not found: its place has changed, and is known at the second look; or the store shows it a while
+/// after it was written, as a store may whose writes are not visible at once. Then its readers wait, for 1.5 s in all, and ask again. Milliseconds.
+const PAUSES: [u64; 7] = [0, 0, 50, 100, 200, 400, 800];
 
 /// What is wanted of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +79,13 @@ impl Reader {
     pub async fn fetch(&self, spec: &FetchSpec) -> Vec<FetchResult> {
         let deadline = Instant::now() + spec.max_wait;
         let mut subscription: Option<Subscription> = None;
+        let mut withheld = false;
         loop {
             let mut results = self.fetch_once(spec).await;
-            // The last step before they are given out: reading may have taken long.
-            self.withhold(&mut results);
+            // The last step before they are given out: reading may have taken long. What is withheld is read once more, late or not.
+            if self.withhold(&mut results) && !std::mem::replace(&mut withheld, true) {
+                continue;
+            }
             let bytes: usize = results.iter().map(|result| result.bytes).sum();
             let failed = results.iter().any(|result| result.records.is_err());
             if bytes >= spec.min_bytes || failed || spec.partitions.is_empty() && spec.max_wait.is_zero() {
@@ -147,10 +151,13 @@ impl Reader {
         at_least_one: bool,
     ) -> Result<Read, FetchError> {
         let mut plan = plan;
-        for _ in 0..LOOKS {
+        for pause in PAUSES {
             match self.finish(plan, left, at_least_one).await {
                 Err(FetchError::Moved(_)) => {}
                 other => return other,
+            }
+            if pause > 0 {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
             }
             let max_bytes = wanted.max_bytes.min(left);
             plan = self.plan(wanted.partition, wanted.offset, Room::of(max_bytes), committed).await?;

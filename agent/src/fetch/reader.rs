@@ -106,6 +106,15 @@ impl Reader {
         self.bounds(partition).await
     }
 
+    /// Has these partitions loaded, and as new as this call, all at once: [`Reader::bounds`] tells no less than that then.
+    ///
+    /// # Errors
+    /// The first that failed; of which, is not said.
+    pub async fn prepare(&self, partitions: &[PartitionId]) -> Result<(), FetchError> {
+        self.followers.fresh(partitions.iter().copied()).await?;
+        Ok(self.followers.load(partitions).await?)
+    }
+
     /// A partition's ends as this agent knows them.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! consumers that stall leave something for those that don't (S11). Waiting holds none of it. No diverging epoch is ever answered:
 //! nothing is truncated here, so that no client's log can differ. A client that names a rack in which another agent stands for the partition is told
 //! of that agent instead of given records (KIP-392); in its own zone this agent serves whatever it is asked for, so that nobody is sent in
-//! circles.
+//! circles. An agent that is about to leave names others to everybody.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,13 @@ use super::sessions::{Ask, FIRST_EPOCH, Granted, Key, NO_EPOCH, Told, Wanted};
 use super::telemetry::{self, Direction};
 use super::topics;
 use crate::fetch::{Bounds, FetchPartition, FetchResult, FetchSpec};
-use crate::placement::Placement;
+use crate::placement::{Placement, node};
 use crate::produce::Reservation;
 
 /// The first version with sessions.
 const SESSIONS: i16 = 7;
+/// The first version whose answers can name another agent to fetch from.
+const PREFERRED: i16 = 11;
 /// The first version that names topics by id.
 const BY_ID: i16 = 13;
 const READ_COMMITTED: i8 = 1;
@@ -77,18 +79,20 @@ pub(super) async fn handle(
     };
     let mut topics = Topics::new(cx);
     let mut items = Vec::with_capacity(granted.partitions.len());
-    let elsewhere = elsewhere(cx, &request.rack_id);
+    let elsewhere = elsewhere(cx, version, &request.rack_id);
     for (key, wanted, told) in granted.partitions {
         let place = place(&mut topics, &key, &wanted).await;
-        let near =
-            |id: PartitionId| elsewhere.as_ref()?.replica_in(id, &request.rack_id).map(|b| (id, b.node));
+        let near = |id: PartitionId| Some((id, elsewhere.as_ref()?.of(id, &request.rack_id)?));
         let nearer = match place.ok().and_then(near) {
             Some((id, node)) => told_instead(cx, id, node).await,
             None => None,
         };
+        if nearer.is_some() && cx.engine().sees_off() {
+            cx.engine().refused();
+        }
         items.push(Item { key, wanted, told, place, nearer });
     }
-    let (results, held) = read(cx, &request, &items, turn).await;
+    let (results, held) = read(cx, version, &request, &items, turn).await;
     let bytes = results.iter().map(|result| result.bytes).sum();
     telemetry::crossed(Direction::Sent, cx.zones(Some(&request.rack_id)), bytes);
     let committed = request.isolation_level == READ_COMMITTED;
@@ -126,9 +130,32 @@ fn take_session(cx: &Context, version: i16, request: &Request) -> Result<Granted
     cx.broker.sessions.take(ask, new_id, slots)
 }
 
-/// Where other agents are, if the client is not where this one is.
-fn elsewhere(cx: &Context, rack: &str) -> Option<Arc<Placement>> {
-    (!rack.is_empty() && rack != cx.engine().settings().zone).then(|| topics::placement(cx))
+/// Whom to name instead of serving.
+enum Elsewhere {
+    /// Those in the client's rack, which is not this agent's.
+    Nearer(Arc<Placement>),
+    /// Anybody else: this agent leaves, and is in the placement no more.
+    Others(Arc<Placement>, i32),
+}
+
+impl Elsewhere {
+    fn of(&self, partition: PartitionId, rack: &str) -> Option<i32> {
+        match self {
+            Elsewhere::Nearer(placement) => Some(placement.replica_in(partition, rack)?.node),
+            Elsewhere::Others(placement, own) => {
+                Some(placement.leader(partition, Some(rack))?.node).filter(|node| node != own)
+            }
+        }
+    }
+}
+
+fn elsewhere(cx: &Context, version: i16, rack: &str) -> Option<Elsewhere> {
+    let engine = cx.engine();
+    if leaves(cx, version) && !engine.departs() {
+        return Some(Elsewhere::Others(topics::placement(cx), node(engine.registration())));
+    }
+    let far = !rack.is_empty() && rack != engine.settings().zone;
+    far.then(|| Elsewhere::Nearer(topics::placement(cx)))
 }
 
 /// A partition's ends, and that `node` has its records. If they are not known here, the client had better be served than sent away.
@@ -155,6 +182,7 @@ async fn place(
 /// Reads, and waits for more as long as the request allows.
 async fn read(
     cx: &Context,
+    version: i16,
     request: &Request,
     items: &[Item],
     turn: NextTurn,
@@ -187,7 +215,7 @@ async fn read(
         let failed = results.iter().any(|result| result.records.is_err());
         // The room that there was may be less than what the client waits for.
         let enough = bytes >= positive(request.min_bytes).min(room);
-        if enough || failed || Instant::now() >= deadline || cx.engine().departs() {
+        if enough || failed || Instant::now() >= deadline || leaves(cx, version) {
             match settle(&mut results, held, room, page, &cx.broker.answers) {
                 Some(held) => return (results, (bytes > 0).then(|| Held::new(held, turn))),
                 // One batch is given always, however large: it waits its turn for the memory, holding none.
@@ -210,11 +238,17 @@ async fn read(
                 tokio::select! {
                     biased;
                     () = cx.engine().departing() => {}
+                    () = cx.engine().seeing_off(), if version >= PREFERRED => {}
                     _ = tokio::time::timeout_at(deadline, subscription.changed()) => {}
                 }
             }
         }
     }
+}
+
+/// Whether who fetches is to go elsewhere, so that nothing is waited for.
+fn leaves(cx: &Context, version: i16) -> bool {
+    cx.engine().departs() || (version >= PREFERRED && cx.engine().sees_off())
 }
 
 /// The partitions' ends, where there is no memory for more.

@@ -12,6 +12,7 @@ use siltstone_kafka::list_offsets::{Request, Response};
 use siltstone_log::PartitionId;
 
 use super::context::Context;
+use super::ends::Ends;
 use super::errors;
 use super::lookup::{TopicKey, Topics, check_leader_epoch};
 use crate::fetch::TimestampAndOffset;
@@ -31,6 +32,8 @@ const NOTHING: TimestampAndOffset = TimestampAndOffset { timestamp: -1, offset: 
 
 pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Response {
     let mut topics = Topics::new(cx);
+    let ends = Ends::prepare(cx, &mut topics, ends_wanted(&request)).await;
+    let asker = Asker { cx, version, isolation: request.isolation_level, ends };
     let mut response = Response::default();
     let mut seen = BTreeSet::new();
     for wanted in request.topics {
@@ -38,7 +41,7 @@ pub(super) async fn handle(cx: &Context, version: i16, request: Request) -> Resp
         let mut partitions = Vec::with_capacity(wanted.partitions.len());
         for asked in &wanted.partitions {
             let found = if seen.insert((key.clone(), asked.partition_index)) {
-                find(cx, version, request.isolation_level, &mut topics, &key, asked).await
+                asker.find(&mut topics, &key, asked).await
             } else {
                 Err(ErrorCode::InvalidRequest)
             };
@@ -76,52 +79,63 @@ fn since(timestamp: i64) -> Option<i16> {
     }
 }
 
-async fn find(
-    cx: &Context,
-    version: i16,
-    isolation: i8,
-    topics: &mut Topics<'_>,
-    key: &TopicKey,
-    asked: &request::Partition,
-) -> Result<TimestampAndOffset, ErrorCode> {
-    if since(asked.timestamp).is_none_or(|since| version < since) {
-        return Err(ErrorCode::UnsupportedVersion);
-    }
-    let (_, id) = topics.partition(key, asked.partition_index).await?;
-    check_leader_epoch(asked.current_leader_epoch)?;
-    look(cx, isolation, id, asked.timestamp).await
+/// The partitions whose ends are asked for.
+fn ends_wanted(request: &Request) -> impl Iterator<Item = (TopicKey, i32)> {
+    let ends = |asked: &&request::Partition| matches!(asked.timestamp, LATEST | EARLIEST | EARLIEST_LOCAL);
+    request.topics.iter().flat_map(move |topic| {
+        let key = TopicKey::Name(topic.name.as_str().into());
+        topic.partitions.iter().filter(ends).map(move |asked| (key.clone(), asked.partition_index))
+    })
 }
 
-async fn look(
-    cx: &Context,
+/// What a request asks of all its partitions.
+struct Asker<'a> {
+    cx: &'a Context,
+    version: i16,
     isolation: i8,
-    id: PartitionId,
-    timestamp: i64,
-) -> Result<TimestampAndOffset, ErrorCode> {
-    let reader = cx.engine().reader();
-    let failed = |error| errors::fetch(&error);
-    let found = match timestamp {
-        LATEST => {
-            let bounds = reader.fresh_bounds(id).await.map_err(failed)?;
-            let committed = isolation == READ_COMMITTED;
-            let offset = if committed { bounds.last_stable } else { bounds.high_watermark };
-            Some(TimestampAndOffset { timestamp: -1, offset })
+    ends: Ends<'a>,
+}
+
+impl Asker<'_> {
+    async fn find(
+        &self,
+        topics: &mut Topics<'_>,
+        key: &TopicKey,
+        asked: &request::Partition,
+    ) -> Result<TimestampAndOffset, ErrorCode> {
+        if since(asked.timestamp).is_none_or(|since| self.version < since) {
+            return Err(ErrorCode::UnsupportedVersion);
         }
-        EARLIEST | EARLIEST_LOCAL => {
-            let bounds = reader.fresh_bounds(id).await.map_err(failed)?;
-            Some(TimestampAndOffset { timestamp: -1, offset: bounds.log_start })
-        }
-        MAX_TIMESTAMP => reader.max_timestamp(id).await.map_err(failed)?,
-        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
-        since => {
-            let found = reader.first_since(id, since).await.map_err(failed)?;
-            if isolation == READ_COMMITTED && found.is_some() {
-                let bounds = reader.bounds(id).await.map_err(failed)?;
-                found.filter(|found| found.offset < bounds.last_stable)
-            } else {
-                found
+        let (_, id) = topics.partition(key, asked.partition_index).await?;
+        check_leader_epoch(asked.current_leader_epoch)?;
+        self.look(id, asked.timestamp).await
+    }
+
+    async fn look(&self, id: PartitionId, timestamp: i64) -> Result<TimestampAndOffset, ErrorCode> {
+        let reader = self.cx.engine().reader();
+        let failed = |error| errors::fetch(&error);
+        let found = match timestamp {
+            LATEST => {
+                let bounds = self.ends.of(id).await?;
+                let committed = self.isolation == READ_COMMITTED;
+                let offset = if committed { bounds.last_stable } else { bounds.high_watermark };
+                Some(TimestampAndOffset { timestamp: -1, offset })
             }
-        }
-    };
-    Ok(found.unwrap_or(NOTHING))
+            EARLIEST | EARLIEST_LOCAL => {
+                Some(TimestampAndOffset { timestamp: -1, offset: self.ends.of(id).await?.log_start })
+            }
+            MAX_TIMESTAMP => reader.max_timestamp(id).await.map_err(failed)?,
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => None,
+            since => {
+                let found = reader.first_since(id, since).await.map_err(failed)?;
+                if self.isolation == READ_COMMITTED && found.is_some() {
+                    let bounds = reader.bounds(id).await.map_err(failed)?;
+                    found.filter(|found| found.offset < bounds.last_stable)
+                } else {
+                    found
+                }
+            }
+        };
+        Ok(found.unwrap_or(NOTHING))
+    }
 }

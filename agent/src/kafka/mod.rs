@@ -53,6 +53,7 @@ mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
+mod ends;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;

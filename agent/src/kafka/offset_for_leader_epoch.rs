@@ -7,18 +7,19 @@ use siltstone_kafka::offset_for_leader_epoch::response::{Partition, Topic};
 use siltstone_kafka::offset_for_leader_epoch::{Request, Response};
 
 use super::context::Context;
-use super::errors;
+use super::ends::Ends;
 use super::lookup::{TopicKey, Topics, check_leader_epoch};
 
 pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Response {
     let mut topics = Topics::new(cx);
+    let ends = Ends::prepare(cx, &mut topics, ends_wanted(&request)).await;
     let mut response = Response::default();
     for wanted in request.topics {
         let key = TopicKey::Name(wanted.topic.as_str().into());
         let mut partitions = Vec::with_capacity(wanted.partitions.len());
         for asked in &wanted.partitions {
             let index = asked.partition;
-            partitions.push(match end(cx, &mut topics, &key, asked).await {
+            partitions.push(match end(&ends, &mut topics, &key, asked).await {
                 Ok(Some(end_offset)) => {
                     Partition { partition: index, leader_epoch: 0, end_offset, ..Partition::default() }
                 }
@@ -31,9 +32,17 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     response
 }
 
+/// The partitions that are asked for.
+fn ends_wanted(request: &Request) -> impl Iterator<Item = (TopicKey, i32)> {
+    request.topics.iter().flat_map(|topic| {
+        let key = TopicKey::Name(topic.topic.as_str().into());
+        topic.partitions.iter().map(move |asked| (key.clone(), asked.partition))
+    })
+}
+
 /// The end of the epoch; `None` if there is no such epoch.
 async fn end(
-    cx: &Context,
+    ends: &Ends<'_>,
     topics: &mut Topics<'_>,
     key: &TopicKey,
     asked: &request::Partition,
@@ -43,6 +52,5 @@ async fn end(
     if asked.leader_epoch != 0 {
         return Ok(None);
     }
-    let bounds = cx.engine().reader().fresh_bounds(id).await.map_err(|error| errors::fetch(&error))?;
-    Ok(Some(bounds.high_watermark))
+    Ok(Some(ends.of(id).await?.high_watermark))
 }

@@ -141,7 +141,7 @@ pub(super) async fn settle(
         return Ok(());
     }
     in_time(deadline, cx.engine().catalog().fresh()).await?;
-    in_time(deadline, followers.fresh(partitions)).await
+    in_time(deadline, followers.settled(partitions)).await
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::*;
 const SHARDS: u16 = 256;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
-fn member(node: u32, zone: &str, weight: u16) -> Member {
+pub(crate) fn member(node: u32, zone: &str, weight: u16) -> Member {
     let row = RegistrationRow {
         id: RegistrationId(u128::from(node) * 7),
         node,

@@ -137,20 +137,20 @@ impl Buffer {
         taken
     }
 
-    /// Drops what a closed connection left, so that resends don't pile up on old copies.
-    pub(super) fn drop_connection(&mut self, connection: u64) -> Vec<Slot> {
-        let mut dropped = Vec::new();
+    /// Takes out what is meant, and gives back its slots: they have to be answered.
+    pub(super) fn remove(&mut self, meant: impl Fn(&Buffered) -> bool) -> Vec<Slot> {
+        let mut removed = Vec::new();
         let mut kept = VecDeque::with_capacity(self.batches.len());
         for buffered in std::mem::take(&mut self.batches) {
-            if buffered.connection == connection && buffered.droppable {
+            if meant(&buffered) {
                 self.bytes -= buffered.batch.meta.bytes as usize;
                 self.count(buffered.batch.placement, -1);
-                dropped.push(buffered.slot);
+                removed.push(buffered.slot);
             } else {
                 kept.push_back(buffered);
             }
         }
         self.batches = kept;
-        dropped
+        removed
     }
 }

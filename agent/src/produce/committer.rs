@@ -141,6 +141,8 @@ impl Committer {
                 numbered.iter().map(|(shard, counter, _)| (*shard, *counter)).collect();
             for (shard, counter, slots) in numbered {
                 self.pending.add(shard, counter, slots);
+                // Not before: a shard is let go only while nothing is pending.
+                self.followers.shard(shard).take_up();
             }
             let began = Instant::now();
             let result = self.send(&plan, &mut known).await;
@@ -148,7 +150,7 @@ impl Committer {
             match result {
                 Sent::Committed => {
                     let shards: BTreeSet<ShardId> = sent.iter().map(|(shard, _)| *shard).collect();
-                    shards.iter().for_each(|shard| self.followers.shards()[usize::from(shard.0)].poke());
+                    shards.iter().for_each(|shard| self.followers.shard(*shard).poke());
                 }
                 Sent::Refused(error) => {
                     counters = before;

@@ -1,7 +1,7 @@
 //! The writer: takes batches into the buffer, flushes as the policy says, uploads.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use siltstone_log::{PartitionId, RegistrationId, SegmentId};
 use siltstone_metadata::ambient::Ambient;
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::follow::Followers;
+use siltstone_metadata::level::Level;
 use siltstone_metadata::shard::{PartitionState, Verdict};
 use siltstone_objects::Objects;
 use siltstone_objects::cache::PageCache;
@@ -19,8 +20,10 @@ use tokio::time::Instant;
 
 use super::budget::{Budget, Reservation};
 use super::buffer::{Buffer, Buffered, NewBatch};
+use super::circuit::Circuit;
 use super::commit::Ready;
 use super::committer::{CommitQueue, Committer};
+use super::outage::{self, Kept, LOOK_EVERY};
 use super::pending::Pending;
 use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
 use super::segment::{self, BlockCompression, Built};
@@ -40,6 +43,8 @@ pub struct WriteSettings {
     pub buffer_bytes: usize,
     /// How long an upload is tried before its producers are told to send again.
     pub upload_timeout: Duration,
+    /// Once uploads have failed for so long, without one that succeeded, producers are told at once.
+    pub patience: Duration,
 }
 
 /// What the writer works with.
@@ -53,25 +58,30 @@ pub(crate) struct WriterParts {
 }
 
 #[derive(Debug)]
-struct Inner {
-    buffer: Buffer,
+pub(super) struct Inner {
+    pub(super) buffer: Buffer,
     puts: Tokens,
-    inline_bytes: Tokens,
+    pub(super) inline_bytes: Tokens,
     closing: bool,
+    pub(super) circuit: Circuit,
 }
 
 /// The write path's entrance. Shared by all connections.
 pub struct Writer {
-    settings: WriteSettings,
-    parts: WriterParts,
+    pub(super) settings: WriteSettings,
+    pub(super) parts: WriterParts,
     budget: Budget,
     inner: Mutex<Inner>,
-    news: Arc<Notify>,
+    pub(super) news: Arc<Notify>,
     queue: Arc<CommitQueue>,
     pending: Arc<Pending>,
-    started: Instant,
+    pub(super) started: Instant,
     numbers: AtomicU64,
-    uploads: AtomicUsize,
+    pub(super) uploads: AtomicUsize,
+    /// The circuit is open: uploads are given up.
+    pub(super) away: Level<bool>,
+    kept: Mutex<Option<Kept>>,
+    pub(super) probing: AtomicBool,
     /// What an upload takes, microseconds, smoothed.
     upload_micros: AtomicU64,
     /// When producers were answered last, microseconds since the start.
@@ -101,6 +111,7 @@ impl Writer {
             puts: Tokens::new(settings.policy.puts_per_second),
             inline_bytes: Tokens::new(settings.policy.inline_bytes_per_second),
             closing: false,
+            circuit: Circuit::new(settings.patience),
         };
         Arc::new(Writer {
             budget: Budget::new(settings.buffer_bytes),
@@ -113,6 +124,9 @@ impl Writer {
             started: Instant::now(),
             numbers: AtomicU64::new(0),
             uploads: AtomicUsize::new(0),
+            away: Level::new(false),
+            kept: Mutex::default(),
+            probing: AtomicBool::new(false),
             upload_micros: AtomicU64::new(0),
             answered_micros: Arc::default(),
             inline_flushes: Arc::default(),
@@ -120,8 +134,12 @@ impl Writer {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The budget to reserve from before a produce request's body is read.
@@ -132,7 +150,8 @@ impl Writer {
     /// Takes a request's batches, in its order. The reservation is held until all are answered. `droppable`: they may be
     /// dropped if the connection closes before they are in a flush (not so for acks=0).
     ///
-    /// The partitions must be loaded on this agent: else their outcome is [`WriteError::Lost`].
+    /// The partitions must be loaded on this agent: else their outcome is [`WriteError::Lost`]. What would have to go into an object while the store
+    /// takes none is answered here and now, before any of it is buffered.
     pub fn append(
         &self,
         connection: u64,
@@ -142,6 +161,7 @@ impl Writer {
     ) -> Ticket {
         let (ticket, slots) = ticket::issue(batches.len(), reservation);
         let arrived = Instant::now();
+        let mut away = None;
         {
             let mut inner = self.lock();
             // Asked under the lock: who ends the writer empties the buffer under it, once, after saying so.
@@ -149,9 +169,18 @@ impl Writer {
                 drop(inner);
                 return ticket; // the slots' drop answers
             }
+            let (inline_bytes, now) =
+                (self.settings.policy.inline_bytes, arrived.duration_since(self.started));
             for (batch, slot) in batches.into_iter().zip(slots) {
+                if let Some(error) = inner.turned_away(&batch, inline_bytes, now) {
+                    away.get_or_insert((Vec::new(), error)).0.push(slot);
+                    continue;
+                }
                 inner.buffer.push(Buffered { batch, slot, connection, droppable, arrived });
             }
+        }
+        if let Some((slots, error)) = away {
+            outage::turn_away(slots, &error);
         }
         self.news.notify_one();
         ticket
@@ -159,7 +188,8 @@ impl Writer {
 
     /// A connection is gone: what it left in the buffer is dropped.
     pub fn close_connection(&self, connection: u64) {
-        let dropped = self.lock().buffer.drop_connection(connection);
+        let left = |held: &Buffered| held.connection == connection && held.droppable;
+        let dropped = self.lock().buffer.remove(left);
         dropped.into_iter().for_each(|slot| slot.resolve(Err(WriteError::Closed)));
     }
 
@@ -220,6 +250,9 @@ impl Writer {
                     Err(wait) => break wait,
                 }
             };
+            let looking = self.uploads.load(Ordering::SeqCst) > 0 || self.away.get();
+            let wait =
+                if looking { Some(wait.map_or(LOOK_EVERY, |wait| wait.min(LOOK_EVERY))) } else { wait };
             let pause = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -232,6 +265,12 @@ impl Writer {
                 Some(_) = uploads.join_next(), if !uploads.is_empty() => {}
                 () = self.news.notified() => {}
                 () = pause => {}
+            }
+            if looking {
+                self.look();
+            }
+            if self.probe_due() {
+                uploads.spawn(self.clone().probe());
             }
         }
         // What is still buffered, or waits for an upload that ends here, was never sent: it is answered by dropping its slots.
@@ -263,6 +302,7 @@ impl Writer {
             put_budget: inner.puts.any(clock),
             inline_budget: inner.inline_bytes.any(clock),
             closing: inner.closing,
+            store_away: inner.circuit.open().is_some(),
         };
         let inline = match policy::choose(&self.settings.policy, &view) {
             Choice::Wait(wait) => return Err(wait),
@@ -277,9 +317,13 @@ impl Writer {
         }
         drop(inner);
         metrics::histogram!("siltstone_produce_buffer_seconds").record(view.age.as_secs_f64());
+        Ok(Flush { id: self.next_id(), at: self.parts.ambient.clock.now(), inline, batches })
+    }
+
+    /// A name that nothing had or will have.
+    pub(super) fn next_id(&self) -> SegmentId {
         let number = self.numbers.fetch_add(1, Ordering::SeqCst) + 1;
-        let id = SegmentId { registration: self.parts.registration, number };
-        Ok(Flush { id, at: self.parts.ambient.clock.now(), inline, batches })
+        SegmentId { registration: self.parts.registration, number }
     }
 
     fn start(self: &Arc<Self>, flush: Flush, uploads: &mut JoinSet<()>) {
@@ -291,12 +335,11 @@ impl Writer {
             self.inline_flushes.fetch_add(1, Ordering::SeqCst);
             self.finish_inline(flush);
         } else {
-            self.uploads.fetch_add(1, Ordering::SeqCst);
+            self.upload_begins();
             let writer = self.clone();
             uploads.spawn(async move {
                 writer.upload(flush).await;
-                writer.uploads.fetch_sub(1, Ordering::SeqCst);
-                writer.news.notify_one();
+                writer.upload_ended();
             });
         }
     }
@@ -348,7 +391,13 @@ impl Writer {
         };
         let began = Instant::now();
         let deadline = began + self.settings.upload_timeout;
-        let put = self.parts.objects.put(&id.object_name(), built.chunks.clone(), deadline).await;
+        let name = id.object_name();
+        let put = tokio::select! {
+            biased;
+            () = std::future::ready(()), if self.away.get() => Err(given_up(&name)),
+            put = self.parts.objects.put(&name, built.chunks.clone(), deadline) => put.map_err(|error| error.to_string()),
+            () = self.away.wait_for(|away| away) => Err(given_up(&name)),
+        };
         self.took(began.elapsed());
         match put {
             Err(_) if bugs::on(Bug::UploadFailureIsSuccess) => {
@@ -366,8 +415,9 @@ impl Writer {
             Err(error) => {
                 tracing::warn!(%error, "segment not stored: its producers are told to send again");
                 metrics::counter!("siltstone_produce_failed_flushes_total").increment(1);
-                let error = WriteError::Storage(error.to_string());
+                let error = WriteError::Storage(error);
                 let slots: Vec<Slot> = built.slots.into_iter().flatten().collect();
+                self.keep(name, built.chunks);
                 self.give_up(id.number);
                 slots.into_iter().for_each(|slot| slot.resolve(Err(error.clone())));
             }
@@ -386,6 +436,10 @@ impl Writer {
         self.uncommitted.fetch_sub(1, Ordering::SeqCst);
         self.queue.failed(number);
     }
+}
+
+fn given_up(name: &str) -> String {
+    format!("{name} was given up: uploads fail")
 }
 
 fn micros(time: Duration) -> u64 {

@@ -12,9 +12,11 @@
 
 mod budget;
 mod buffer;
+mod circuit;
 mod commit;
 mod committer;
 mod flusher;
+mod outage;
 mod pending;
 mod policy;
 mod segment;

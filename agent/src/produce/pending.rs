@@ -137,4 +137,12 @@ impl Outcomes for Pending {
         let error = if bugs::on(Bug::LostIsFailure) { WriteError::Ended } else { WriteError::Lost };
         lost.into_iter().for_each(|sent| fail(sent, &error));
     }
+
+    fn awaits(&self, shard: ShardId) -> bool {
+        self.lock().range((shard, 0)..=(shard, u64::MAX)).next().is_some()
+    }
+
+    fn over(&self) {
+        self.end();
+    }
 }

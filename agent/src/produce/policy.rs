@@ -76,6 +76,8 @@ pub(super) struct View {
     pub(super) inline_budget: bool,
     /// The agent stops: what is there goes now.
     pub(super) closing: bool,
+    /// The object store takes nothing: what is there was taken for the metadata store.
+    pub(super) store_away: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,11 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
     }
     let full = view.bytes >= settings.flush_bytes || view.manifest_full;
     let old = view.age >= settings.flush_interval;
+    if view.store_away {
+        let now = view.inline_flushes == 0 || full || old;
+        let later = settings.flush_interval.saturating_sub(view.age);
+        return if now { Choice::Flush { inline: true } } else { Choice::Wait(Some(later)) };
+    }
     if inline && !full {
         // While one is being committed the next one gathers: its size adapts to what a commit takes.
         let free = view.inline_flushes == 0 && view.uploads == 0;
@@ -132,6 +139,7 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
 
 fn may_go_inline(settings: &PolicySettings, view: &View) -> bool {
     match view.placement {
+        _ if view.store_away => true,
         Placement::Object => false,
         Placement::Inline => view.bytes <= FORCED_INLINE_BYTES,
         Placement::Auto => view.bytes <= settings.inline_bytes && view.inline_budget,
@@ -182,6 +190,7 @@ mod tests {
             put_budget: true,
             inline_budget: true,
             closing: false,
+            store_away: false,
         }
     }
 
@@ -235,6 +244,18 @@ mod tests {
         let answered = View { answered_for: Duration::ZERO, ..waited };
         assert_eq!(choose(&settings, &answered), Choice::Wait(Some(settings.quiet)));
         assert_eq!(choose(&PolicySettings::local(), &answered), Choice::Flush { inline: false });
+    }
+
+    #[test]
+    fn while_the_store_is_away_everything_goes_inline() {
+        let settings = PolicySettings::cloud();
+        let away = View { store_away: true, bytes: 1 << 20, inline_budget: false, ..view() };
+        assert_eq!(choose(&settings, &away), Choice::Flush { inline: true });
+        let after = View { inline_flushes: 1, ..away };
+        assert_eq!(choose(&settings, &after), Choice::Wait(Some(settings.flush_interval)));
+        let full = View { bytes: settings.flush_bytes, ..after };
+        assert_eq!(choose(&settings, &full), Choice::Flush { inline: true });
+        assert_eq!(choose(&settings, &View { closing: true, ..after }), Choice::Flush { inline: true });
     }
 
     #[test]

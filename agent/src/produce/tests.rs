@@ -165,7 +165,7 @@ async fn closed_connections_leave_nothing_but_what_needs_no_answer() {
     let (mut other, _other_ticket) = buffered(0, &[3; 30]);
     other.connection = 2;
     [kept, dropped, other].into_iter().for_each(|batch| buffer.push(batch));
-    for slot in buffer.drop_connection(1) {
+    for slot in buffer.remove(|held| held.connection == 1 && held.droppable) {
         slot.resolve(Err(WriteError::Closed));
     }
     assert_eq!(dropped_ticket.outcomes().await, [Err(WriteError::Closed)]);

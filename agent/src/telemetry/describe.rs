@@ -6,6 +6,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 pub(super) fn all() {
     siltstone_objects::telemetry::describe();
     siltstone_zone::telemetry::describe();
+    siltstone_store::counted::describe();
+    siltstone_metadata::follow::telemetry::describe();
     produce();
     kafka();
 }
@@ -66,5 +68,13 @@ fn produce() {
     describe_counter!(
         "siltstone_produce_failed_flushes_total",
         "Flushes whose upload was given up; their producers were told to send again."
+    );
+    describe_gauge!(
+        "siltstone_produce_circuit_open",
+        "1 while nothing goes into object storage and producers are told so at once, by why: the store fails, or refuses."
+    );
+    describe_counter!(
+        "siltstone_produce_turned_away_total",
+        "Batches whose producers were told at once to send them again, because the object store takes nothing."
     );
 }

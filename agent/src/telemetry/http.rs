@@ -21,8 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after an accept that failed, as when there are no file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why the agent does not serve just now, if it doesn't.
-pub type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+/// Whether the process serves just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// It does.
+    Yes,
+    /// It does, but for what is said. Whoever routes by this should go on: the others are no better off, and the rest works.
+    But(String),
+    /// It does not, and why.
+    No(String),
+}
+
+impl From<Option<String>> for Ready {
+    /// `Some`: why it does not serve.
+    fn from(why: Option<String>) -> Self {
+        why.map_or(Ready::Yes, Ready::No)
+    }
+}
+
+/// How the process stands, asked anew for each request.
+pub type Readiness = Arc<dyn Fn() -> Ready + Send + Sync>;
 
 /// Serves until it is dropped.
 pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness) {
@@ -79,8 +97,9 @@ fn route(head: &[u8], metrics: &Metrics, readiness: &Readiness) -> Vec<u8> {
         }
         ("GET" | "HEAD", "/health") => ("200 OK", plain, "alive\n".to_owned()),
         ("GET" | "HEAD", "/ready") => match readiness() {
-            None => ("200 OK", plain, "ready\n".to_owned()),
-            Some(why) => ("503 Service Unavailable", plain, format!("not ready: {why}\n")),
+            Ready::Yes => ("200 OK", plain, "ready\n".to_owned()),
+            Ready::But(what) => ("200 OK", plain, format!("ready, but {what}\n")),
+            Ready::No(why) => ("503 Service Unavailable", plain, format!("not ready: {why}\n")),
         },
         ("GET" | "HEAD", _) => ("404 Not Found", plain, "there is /metrics, /health and /ready\n".to_owned()),
         _ => ("405 Method Not Allowed", plain, "GET or HEAD\n".to_owned()),

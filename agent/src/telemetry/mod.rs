@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub use http::{Readiness, serve};
+pub use http::{Readiness, Ready, serve};
 
 /// Upper bounds of latency histograms, seconds: from a memory copy to an object store in trouble.
 const SECONDS: [f64; 20] = [

@@ -159,7 +159,7 @@ impl Transactions {
             Err(error) => return Err(TransactionError::Unavailable(error.to_string())),
         }
         shards.dedup();
-        shards.iter().for_each(|shard| self.parts.followers.shards()[usize::from(shard.0)].poke());
+        shards.iter().for_each(|shard| self.parts.followers.shard(*shard).poke());
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use siltstone_log::{
 };
 use siltstone_metadata::ambient::{Ambient, Chance, Clock};
 use siltstone_metadata::catalog::{Catalog, Changes};
-use siltstone_metadata::follow::{Followers, Shard};
+use siltstone_metadata::follow::Followers;
 use siltstone_metadata::keys::{group_offset, group_pending, shard_log, txn, txn_group, txn_partition};
 use siltstone_metadata::lease;
 use siltstone_metadata::transaction::{Admission, Claim, EndRequest, InitRequest, Refusal, admit};
@@ -67,12 +67,9 @@ impl Kit {
         let following = tokio::spawn(catalog.clone().run());
         catalog.fresh().await.unwrap();
         following.abort();
-        let shard = |shard| {
-            let pending = Arc::new(Pending::default());
-            Shard::new(ShardId(shard), SHARDS, RegistrationId(1), shared.clone(), pending)
-        };
+        let (own, pending) = (RegistrationId(1), Arc::new(Pending::default()));
         let parts = TransactionsParts {
-            followers: Followers::new((0..SHARDS).map(shard).collect()),
+            followers: Followers::new(SHARDS, own, shared.clone(), pending, Duration::ZERO),
             producer_ids: Arc::new(ProducerIds::new(Changes::new(shared.clone(), ambient.clone(), SHARDS))),
             store: shared,
             ambient,

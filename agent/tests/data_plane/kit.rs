@@ -84,6 +84,7 @@ pub fn settings() -> EngineSettings {
             compression: BlockCompression::Off,
             buffer_bytes: 32 << 20,
             upload_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
         },
         cache_bytes: 16 << 20,
         page_bytes: 256 << 10,

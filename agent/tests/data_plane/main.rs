@@ -10,6 +10,7 @@ mod fetching;
 mod group_writes;
 mod kit;
 mod neighbours;
+mod outage;
 mod producing;
 mod transactions;
 mod versions;

@@ -115,7 +115,7 @@ async fn serve(settings: Settings) -> Outcome {
     watchers.spawn(telemetry::serve(
         TcpListener::from_std(http)?,
         metrics,
-        Arc::new(move || ready.trouble()),
+        Arc::new(move || ready.trouble().into()),
     ));
     let patience = settings.shutdown_timeout;
     let ambient = ambient::of_process();

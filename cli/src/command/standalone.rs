@@ -20,7 +20,7 @@ use std::time::Duration;
 use siltstone_agent::engine::{Engine, Foundations, StartError};
 use siltstone_agent::kafka::{self, Broker};
 use siltstone_agent::neighbours::Peering;
-use siltstone_agent::telemetry::{self, Metrics};
+use siltstone_agent::telemetry::{self, Metrics, Ready};
 use siltstone_compactor::worker::Compactor;
 use siltstone_zone::grpc::{self, Links, Tls};
 use tokio::task::JoinSet;
@@ -106,7 +106,7 @@ async fn serve(settings: Settings) -> Outcome {
     let http = server.listeners.http()?;
     let state = server.state.clone();
     watchers.spawn(metrics.clone().upkeep());
-    watchers.spawn(telemetry::serve(http, metrics, Arc::new(move || state.trouble())));
+    watchers.spawn(telemetry::serve(http, metrics, Arc::new(move || state.ready())));
     let patience = server.settings.shutdown_timeout;
     let outcome = server.run(&mut signals).await;
     drop(stop);
@@ -130,12 +130,17 @@ impl State {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn ready(&self) -> Ready {
         if self.stopping.load(Ordering::Relaxed) {
-            return Some("stopping".to_owned());
+            return Ready::No("stopping".to_owned());
         }
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        engine.map_or_else(|| Some("starting".to_owned()), |engine| engine.trouble())
+        let Some(engine) = engine else { return Ready::No("starting".to_owned()) };
+        match (engine.trouble(), engine.writer().outage()) {
+            (Some(trouble), _) => Ready::No(trouble),
+            (None, Some(outage)) => Ready::But(outage),
+            (None, None) => Ready::Yes,
+        }
     }
 }
 
@@ -269,6 +274,7 @@ impl Server {
         }
         tracing::info!("leaving: clients are sent to other agents");
         engine.withdraw(drain).await;
+        engine.see_off(drain).await;
         engine.depart(drain).await;
         engine.quiet(drain).await;
     }

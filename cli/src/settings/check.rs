@@ -121,11 +121,12 @@ fn peer(s: &Settings, demand: &mut impl FnMut(bool, &'static str, String)) {
     demand(s.peer_answer_bytes.0 >= 1 << 20, "peer.answer_bytes", "must be at least 1MiB".to_owned());
 }
 
-fn times(settings: &Settings) -> [(&'static str, Duration); 9] {
+fn times(settings: &Settings) -> [(&'static str, Duration); 10] {
     [
         ("node.lease", settings.lease),
         ("flush.interval", settings.flush_interval),
         ("flush.timeout", settings.upload_timeout),
+        ("flush.patience", settings.flush_patience),
         ("checkpoint.interval", settings.checkpoint_interval),
         ("checkpoint.floor_lag", settings.floor_lag),
         ("shutdown.timeout", settings.shutdown_timeout),

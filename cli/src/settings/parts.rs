@@ -120,6 +120,7 @@ impl Settings {
                     listeners: self.zone_listeners.0.clone(),
                 },
                 warmup: self.warmup,
+                ..Presence::default()
             },
         }
     }
@@ -199,6 +200,7 @@ impl Settings {
             compression,
             buffer_bytes: self.buffer_bytes.bytes(),
             upload_timeout: self.upload_timeout,
+            patience: self.flush_patience,
         }
     }
 

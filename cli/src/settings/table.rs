@@ -161,6 +161,8 @@ settings! {
         "While fewer uploads are in flight, a quiet buffer is flushed before it is full or old."
     "flush.timeout" upload_timeout: Duration, Is("1m");
         "How long an upload is tried before its producers are told to send again."
+    "flush.patience" flush_patience: Duration, Is("10s");
+        "Once uploads have failed for so long, without one that succeeded, producers are told at once, until one does. A refusal counts after a second."
     "flush.compression" compression: Compress, by_store("off", "auto");
         "Whether blocks that producers did not compress are, with zstd, where a sample says that it pays: off, auto."
     "flush.compression_level" compression_level: u32, Is("1");

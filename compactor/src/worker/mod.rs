@@ -149,8 +149,8 @@ impl Worker {
                 None => tokio::time::sleep(RETRY).await,
             }
         };
-        let own = RegistrationRow {
-            id: RegistrationId(ambient.chance.next()),
+        let row = |id| RegistrationRow {
+            id,
             node: u32::MAX,
             started: ambient.clock.now(),
             zone: settings.zone.clone(),
@@ -162,7 +162,13 @@ impl Worker {
             listeners: Vec::new(),
             peer: None,
         };
-        lease::register(store.as_ref(), &own).await?;
+        let own = loop {
+            let own = row(RegistrationId(ambient.chance.next()));
+            match lease::register(store.as_ref(), &own).await {
+                Err(RegisterError::Lost) => {}
+                registered => break registered.map(|()| own)?,
+            }
+        };
         let catalog = Catalog::new(store.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(catalog.clone().run());

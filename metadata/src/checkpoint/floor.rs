@@ -49,9 +49,13 @@ impl Checkpointer {
         Ok(())
     }
 
+    pub(super) fn expires_every(&self) -> std::time::Duration {
+        self.settings.producer_expiration / EXPIRES_PER_TERM
+    }
+
     /// Appends an `Expire` entry now and then.
     pub(super) async fn expire_producers(&mut self, held: &Held) -> Result<(), CheckpointError> {
-        let every = self.settings.producer_expiration / EXPIRES_PER_TERM;
+        let every = self.expires_every();
         match self.last_expire {
             // A new holder waits a term's part first: restarts don't add up to many entries.
             None => self.last_expire = Some(Instant::now()),

@@ -9,12 +9,16 @@
 //!
 //! So at every moment each partition's entries at or below the floor are in its row, and whoever reads a row together with the floor
 //! has all of them (S7). Every transaction reads the lease (S10) and what it replaces.
+//!
+//! Whose turn it is: agents that stand for the shard try for the lease, once there is something to write; a quiet shard costs the store next to nothing. The others
+//! look now and then whether a shard is left to itself (`turn`).
 
 mod aborted;
 mod batch;
 mod count;
 mod floor;
 mod rows;
+mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ use crate::ambient::Ambient;
 use crate::follow::{FollowError, Shard, ShardError};
 use crate::keys::lease::Task;
 use crate::lease::{Held, TaskLease};
+use turn::Turns;
 
 pub use batch::{PER_CHUNK, uses};
 
@@ -92,6 +97,7 @@ pub struct Checkpointer {
     last_expire: Option<Instant>,
     /// When the lease's beat last changed by this holder's doing.
     last_beat: Option<Instant>,
+    turns: Turns,
 }
 
 /// A store, with a Debug that says no more.
@@ -122,6 +128,7 @@ impl Checkpointer {
             candidates: VecDeque::new(),
             last_expire: None,
             last_beat: None,
+            turns: Turns::default(),
         }
     }
 
@@ -131,7 +138,8 @@ impl Checkpointer {
         let spread = (self.ambient.chance.next() % 1000) as u32;
         tokio::time::sleep(self.settings.interval * spread / 1000).await;
         loop {
-            match self.round().await {
+            // Boxed: most shards of a large cluster are none of this agent's business.
+            match Box::pin(self.turn()).await {
                 Ok(()) => {}
                 Err(CheckpointError::Differs(reason)) => self.shard.halt(reason),
                 Err(error) => {
@@ -149,8 +157,10 @@ impl Checkpointer {
     pub(crate) async fn round(&mut self) -> Result<(), CheckpointError> {
         let Some(held) = self.lease.acquire().await? else {
             self.candidates.clear();
+            self.shard.hold(false);
             return Ok(());
         };
+        self.shard.hold(true);
         self.shard.fresh().await?;
         self.count_uses(&held).await?;
         if let Some(candidate) = self.write_rows(&held).await? {

@@ -1,29 +1,26 @@
-//! A shard that this agent follows: what it knows, and the task that keeps it so.
+//! A shard as the rest of the agent sees it: what is known of it, and who waits for what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{PartitionId, Position, RegistrationId, ShardId, TopicId, shard_of};
-use siltstone_store::{Snapshot, Store, Watch};
+use siltstone_log::{PartitionId, Position, RegistrationId, ShardId, TopicId};
+use siltstone_store::{Store, Version};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::load::{self, Folded, FollowError, Frame, OwnOutcome};
-use super::wait::{Subscription, Waiters, until_news};
+use super::CONFIRM_EVERY;
+use super::common::Common;
+use super::load::{Frame, OwnOutcome};
+use super::look::Tick;
+use super::need::Need;
+use super::wait::{Subscription, Waiters};
 use crate::bugs::{self, Bug};
-use crate::keys::{registration, shard_tick};
 use crate::level::Level;
 use crate::shard::{PartitionState, ShardState};
 
 /// A shard whose state could not be confirmed for so long is not served (S6).
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
-/// How often a quiet shard is confirmed.
-const CONFIRM_EVERY: Duration = Duration::from_secs(1);
-const RETRY_FIRST: Duration = Duration::from_millis(10);
-const RETRY_MOST: Duration = Duration::from_secs(1);
-/// A partition that nobody used for so long is dropped; it can be loaded again.
-const EVICT_AFTER: Duration = Duration::from_secs(600);
 
 /// Learns what became of the own entries.
 pub trait Outcomes: Send + Sync {
@@ -32,6 +29,10 @@ pub trait Outcomes: Send + Sync {
     /// The shard was loaded anew, and own entries up to this counter are folded: of those that were not told yet the outcome is lost.
     /// Said of those that the floor has passed before anything behind it is told, then of all.
     fn reloaded(&self, shard: ShardId, passed: u64);
+    /// Whether the outcome of an own entry in this shard is still awaited: it is followed for so long.
+    fn awaits(&self, shard: ShardId) -> bool;
+    /// The registration is over, and no shard is there to tell it.
+    fn over(&self);
 }
 
 /// Why a shard can't be used now.
@@ -61,31 +62,53 @@ pub struct Dirty {
 }
 
 #[derive(Debug)]
-struct Inner {
-    state: Option<ShardState>,
-    frame: Frame,
-    dirty: Dirty,
-    wanted: BTreeSet<PartitionId>,
-    used: BTreeMap<PartitionId, Instant>,
-    requested: u64,
-    confirmed: Option<Instant>,
-    swept: Option<Instant>,
-    halted: Option<String>,
+pub(super) struct Inner {
+    pub(super) need: Need,
+    pub(super) state: Option<ShardState>,
+    pub(super) frame: Frame,
+    pub(super) dirty: Dirty,
+    pub(super) wanted: BTreeSet<PartitionId>,
+    pub(super) used: BTreeMap<PartitionId, Instant>,
+    pub(super) requested: u64,
+    pub(super) confirmed: Option<Instant>,
+    /// The version of the last complete round: everything up to it is in the state.
+    pub(super) complete: Option<Version>,
+    /// What the looks at all shards saw.
+    pub(super) tick: Option<Tick>,
+    pub(super) swept: Option<Instant>,
+    pub(super) halted: Option<String>,
     /// Halted until the process ends: loading anew would only hide that this agent's fold is not to be trusted.
-    for_good: bool,
+    pub(super) for_good: bool,
 }
 
-/// One shard, followed.
+impl Inner {
+    fn new(need: Need) -> Self {
+        Inner {
+            need,
+            state: None,
+            frame: Frame { floor: Position::ZERO, voids: BTreeSet::new() },
+            dirty: Dirty::default(),
+            wanted: BTreeSet::new(),
+            used: BTreeMap::new(),
+            requested: 0,
+            confirmed: None,
+            complete: None,
+            tick: None,
+            swept: None,
+            halted: None,
+            for_good: false,
+        }
+    }
+}
+
+/// One shard.
 pub struct Shard {
     id: ShardId,
-    shards: u16,
-    own: RegistrationId,
-    store: Arc<dyn Store>,
-    outcomes: Arc<dyn Outcomes>,
+    pub(super) common: Arc<Common>,
     inner: Mutex<Inner>,
-    poke: Notify,
-    completed: Level<u64>,
-    waiters: Arc<Waiters>,
+    pub(super) poke: Notify,
+    pub(super) completed: Level<u64>,
+    pub(super) waiters: Arc<Waiters>,
 }
 
 impl std::fmt::Debug for Shard {
@@ -95,7 +118,9 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Shard `id` of `shards`. Nothing is read before [`Shard::run`] runs.
+    /// Shard `id` of `shards`, followed by itself: nobody looks at it together with others ([`super::Followers`]). Nothing is read before
+    /// [`Shard::run`] runs.
+    #[cfg(test)]
     pub fn new(
         id: ShardId,
         shards: u16,
@@ -103,33 +128,22 @@ impl Shard {
         store: Arc<dyn Store>,
         outcomes: Arc<dyn Outcomes>,
     ) -> Arc<Self> {
-        let frame = Frame { floor: Position::ZERO, voids: BTreeSet::new() };
-        let inner = Inner {
-            state: None,
-            frame,
-            dirty: Dirty::default(),
-            wanted: BTreeSet::new(),
-            used: BTreeMap::new(),
-            requested: 0,
-            confirmed: None,
-            swept: None,
-            halted: None,
-            for_good: false,
-        };
+        let common = Common::new(shards, own, store, outcomes, Duration::ZERO, CONFIRM_EVERY);
+        Self::with(id, Arc::new(common))
+    }
+
+    pub(super) fn with(id: ShardId, common: Arc<Common>) -> Arc<Self> {
         Arc::new(Shard {
             id,
-            shards,
-            own,
-            store,
-            outcomes,
-            inner: Mutex::new(inner),
+            common,
+            inner: Mutex::new(Inner::new(Need::new(Instant::now()))),
             poke: Notify::new(),
             completed: Level::new(0),
             waiters: Arc::default(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,9 +152,45 @@ impl Shard {
         self.id
     }
 
-    /// Says that there may be news: the log is read soon.
+    /// Says that there may be news: the log is read soon, if the shard is followed.
     pub fn poke(&self) {
         self.poke.notify_one();
+    }
+
+    /// Has the shard followed, if it isn't, since an own entry is about to be sent: its outcome comes from the fold.
+    pub fn take_up(&self) {
+        if self.lock().need.use_it(Instant::now()) {
+            self.poke();
+        }
+    }
+
+    /// Whether the shard is followed now.
+    pub fn is_followed(&self) -> bool {
+        self.lock().need.followed().is_some()
+    }
+
+    /// Whether this agent is one of those that clients are sent to.
+    pub fn stands(&self) -> bool {
+        self.lock().need.stands()
+    }
+
+    /// Says whether this agent is one of those that clients are sent to: then the shard is followed all the time. It is so at first.
+    pub fn stand(&self, stands: bool) {
+        if self.lock().need.stand(stands, Instant::now()) {
+            self.poke();
+        }
+    }
+
+    /// Whether this agent holds the lease on the shard's checkpoints, as far as it knows.
+    pub(crate) fn held(&self) -> bool {
+        self.lock().need.held()
+    }
+
+    /// Says whether this agent holds the lease on the shard's checkpoints: it is followed for so long.
+    pub(crate) fn hold(&self, held: bool) {
+        if self.lock().need.hold(held, Instant::now()) {
+            self.poke();
+        }
     }
 
     /// Waits until the state holds everything that was committed before this call.
@@ -151,12 +201,19 @@ impl Shard {
         if bugs::on(Bug::StaleIsFresh) && self.read(|_| ()).is_ok() {
             return Ok(());
         }
-        let ticket = {
-            let mut inner = self.lock();
-            inner.requested += 1;
-            inner.requested
-        };
-        self.round_after(ticket).await
+        let ticket = self.ticket();
+        self.poke();
+        self.completed_by(ticket).await
+    }
+
+    /// Asks for state as new as this call, and has the shard followed. See [`Shard::completed_by`].
+    pub(super) fn ticket(&self) -> u64 {
+        let mut inner = self.lock();
+        if inner.need.use_it(Instant::now()) {
+            self.poke();
+        }
+        inner.requested += 1;
+        inner.requested
     }
 
     /// Loads partitions that aren't; returns once they are (or turned out not to exist).
@@ -166,6 +223,7 @@ impl Shard {
     pub async fn load(&self, partitions: &[PartitionId]) -> Result<(), ShardError> {
         let ticket = {
             let mut inner = self.lock();
+            inner.need.use_it(Instant::now());
             let Inner { state, used, .. } = &mut *inner;
             let loaded =
                 |id: &PartitionId| state.as_ref().is_some_and(|state| state.partition(*id).is_some());
@@ -178,11 +236,12 @@ impl Shard {
             inner.requested += 1;
             inner.requested
         };
-        self.round_after(ticket).await
+        self.poke();
+        self.completed_by(ticket).await
     }
 
-    async fn round_after(&self, ticket: u64) -> Result<(), ShardError> {
-        self.poke();
+    /// Waits until the state is as new as when this ticket was given out.
+    pub(super) async fn completed_by(&self, ticket: u64) -> Result<(), ShardError> {
         let done = tokio::time::timeout(STALE_AFTER, self.completed.wait_for(|done| done >= ticket)).await;
         if done.is_ok() {
             return Ok(());
@@ -205,9 +264,13 @@ impl Shard {
     ) -> Result<R, ShardError> {
         let mut inner = self.lock();
         if let Some(id) = used
-            && inner.state.as_ref().is_some_and(|state| state.partition(id).is_some())
+            && inner.state.is_some()
         {
-            inner.used.insert(id, Instant::now());
+            let now = Instant::now();
+            inner.need.use_it(now);
+            if inner.state.as_ref().is_some_and(|state| state.partition(id).is_some()) {
+                inner.used.insert(id, now);
+            }
         }
         if let Some(reason) = &inner.halted {
             return Err(ShardError::Halted(reason.clone()));
@@ -265,256 +328,5 @@ impl Shard {
         let mut inner = self.lock();
         inner.halted = Some(reason);
         inner.for_good = true;
-    }
-
-    /// Follows the shard. Never returns; end it by dropping the future.
-    pub async fn run(self: Arc<Self>) {
-        let mut watch: Option<Watch> = None;
-        let mut retry = RETRY_FIRST;
-        loop {
-            if watch.is_none() {
-                watch = self.store.watch(&shard_tick::key(self.id)).await.ok();
-            }
-            let pause = match self.round().await {
-                Ok(()) => {
-                    retry = RETRY_FIRST;
-                    CONFIRM_EVERY
-                }
-                Err(error) => {
-                    self.failed(&error);
-                    retry = (retry * 2).min(RETRY_MOST);
-                    retry
-                }
-            };
-            until_news(&mut watch, &self.poke, pause).await;
-        }
-    }
-
-    fn failed(&self, error: &FollowError) {
-        if let FollowError::Halted { .. } = error {
-            let mut inner = self.lock();
-            if inner.for_good {
-                return;
-            }
-            let reason = error.to_string();
-            if inner.halted.as_deref() != Some(reason.as_str()) {
-                tracing::error!(shard = self.id.0, %reason, "shard halted on this agent");
-                inner.halted = Some(reason);
-            }
-        } else {
-            tracing::debug!(shard = self.id.0, %error, "shard not read");
-        }
-    }
-
-    /// One look at the log: everything committed before it began is folded when it ends.
-    async fn round(&self) -> Result<(), FollowError> {
-        let began = Instant::now();
-        let (ticket, wanted) = {
-            let inner = self.lock();
-            if let (true, Some(reason)) = (inner.for_good, &inner.halted) {
-                let position = inner.state.as_ref().map_or(Position::ZERO, ShardState::position);
-                return Err(FollowError::Halted { shard: self.id, position, reason: reason.clone() });
-            }
-            (inner.requested, inner.wanted.clone())
-        };
-        let snapshot = self.store.snapshot().await?;
-        let frame = load::frame(snapshot.as_ref(), self.id).await?;
-        if self.must_reload(&frame) {
-            self.reload(snapshot.as_ref(), &wanted).await?;
-        } else {
-            self.advance(snapshot.as_ref(), frame).await?;
-            if !wanted.is_empty() {
-                self.add(snapshot.as_ref(), &wanted).await?;
-            }
-        }
-        {
-            let mut inner = self.lock();
-            inner.confirmed = Some(began);
-            if !inner.for_good {
-                inner.halted = None;
-            }
-            inner.wanted.retain(|id| !wanted.contains(id));
-            evict_idle(&mut inner, Instant::now());
-        }
-        self.completed.set(ticket);
-        Ok(())
-    }
-
-    fn must_reload(&self, frame: &Frame) -> bool {
-        let inner = self.lock();
-        let behind = inner
-            .state
-            .as_ref()
-            .is_none_or(|state| state.position() < frame.floor && !bugs::on(Bug::FollowPastFloor));
-        behind || inner.halted.is_some() || inner.frame.voids != frame.voids
-    }
-
-    /// Folds what the log has beyond the state's position.
-    async fn advance(&self, snapshot: &dyn Snapshot, frame: Frame) -> Result<(), FollowError> {
-        let Some(mut from) = self.lock().state.as_ref().map(ShardState::position) else { return Ok(()) };
-        loop {
-            let page = load::page(snapshot, self.id, from, &frame).await?;
-            let mut folded = Folded::default();
-            let result = {
-                let mut inner = self.lock();
-                let Inner { state: Some(state), frame: known, dirty, halted, .. } = &mut *inner else {
-                    return Ok(());
-                };
-                let result = load::fold(state, &page.entries, self.own, &mut folded);
-                absorb(dirty, &folded);
-                if let Err(error) = &result {
-                    // Before the lock is let go: nobody may see a state that is changed by half.
-                    *halted = Some(error.to_string());
-                }
-                from = page.last;
-                if !page.more && *known != frame {
-                    state.release(frame.floor);
-                    dirty.partitions.retain(|_, changed| *changed > frame.floor);
-                    dirty.topics.retain(|_, deleted| *deleted > frame.floor);
-                    *known = frame.clone();
-                }
-                result
-            };
-            self.tell(folded);
-            result?;
-            if !page.more {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Adds partitions, loaded as of the same snapshot that the state has just reached.
-    async fn add(&self, snapshot: &dyn Snapshot, wanted: &BTreeSet<PartitionId>) -> Result<(), FollowError> {
-        let (loaded, _, _) = load::load(snapshot, self.id, self.shards, wanted, self.own).await?;
-        let mut inner = self.lock();
-        let Some(state) = inner.state.as_mut() else { return Ok(()) };
-        for (id, partition) in loaded.partitions() {
-            if state.partition(*id).is_none() {
-                state.insert(*id, partition.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins anew from rows and log, with all that was loaded.
-    async fn reload(
-        &self,
-        snapshot: &dyn Snapshot,
-        wanted: &BTreeSet<PartitionId>,
-    ) -> Result<(), FollowError> {
-        let mut partitions = wanted.clone();
-        if let Some(state) = &self.lock().state {
-            partitions.extend(state.partitions().keys());
-        }
-        let (state, frame, folded) =
-            load::load(snapshot, self.id, self.shards, &partitions, self.own).await?;
-        let ended = folded.outcomes.iter().any(|outcome| matches!(outcome, OwnOutcome::Ended));
-        let over = !ended && snapshot.get(&registration::key(self.own)).await?.is_none();
-        // Over, and no entry says so: the floor has passed that one too, and with it whatever this agent still waits for.
-        let passed = if over { u64::MAX } else { folded.passed };
-        let last = state.head().counters.get(&self.own).copied().unwrap_or(0);
-        {
-            let mut inner = self.lock();
-            inner.state = Some(state);
-            inner.frame = frame;
-            inner.dirty = Dirty::default();
-            absorb(&mut inner.dirty, &folded);
-        }
-        // First what is lost: a repeat behind the floor, or the registration's end, would say that it is not in the log.
-        self.outcomes.reloaded(self.id, passed);
-        self.tell(folded);
-        if last > passed {
-            self.outcomes.reloaded(self.id, last);
-        }
-        if over {
-            self.outcomes.folded(self.id, OwnOutcome::Ended);
-        }
-        self.waiters.wake_all();
-        Ok(())
-    }
-
-    fn tell(&self, folded: Folded) {
-        for outcome in folded.outcomes {
-            self.outcomes.folded(self.id, outcome);
-        }
-        self.waiters.wake(&folded.touched);
-    }
-}
-
-fn absorb(dirty: &mut Dirty, folded: &Folded) {
-    dirty.topics.extend(&folded.deleted);
-    dirty.partitions.retain(|partition, _| !folded.deleted.contains_key(&partition.topic));
-    dirty.partitions.extend(&folded.dirty);
-}
-
-/// Drops partitions that nobody used for long and that have nothing to checkpoint.
-fn evict_idle(inner: &mut Inner, now: Instant) {
-    let Inner { state: Some(state), used, dirty, swept, .. } = inner else { return };
-    if swept.is_some_and(|at| now.duration_since(at) < EVICT_AFTER / 10) {
-        return;
-    }
-    *swept = Some(now);
-    // Loaded and never read, for a checkpoint for instance: idle from now on.
-    for id in state.partitions().keys() {
-        used.entry(*id).or_insert(now);
-    }
-    used.retain(|id, at| {
-        let keep = now.duration_since(*at) < EVICT_AFTER || dirty.partitions.contains_key(id);
-        if !keep {
-            state.evict(*id);
-        }
-        keep
-    });
-}
-
-/// All shards of the cluster that this agent follows.
-#[derive(Debug, Clone)]
-pub struct Followers {
-    shards: Arc<Vec<Arc<Shard>>>,
-}
-
-impl Followers {
-    /// All shards, in order.
-    pub fn new(shards: Vec<Arc<Shard>>) -> Self {
-        Followers { shards: Arc::new(shards) }
-    }
-
-    /// All shards.
-    pub fn shards(&self) -> &[Arc<Shard>] {
-        &self.shards
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> u16 {
-        self.shards.len() as u16
-    }
-
-    /// The shard that a partition lives in.
-    pub fn of(&self, partition: PartitionId) -> &Arc<Shard> {
-        &self.shards[usize::from(shard_of(partition, self.count()).0)]
-    }
-
-    /// Loads partitions of any shards, all at once.
-    ///
-    /// # Errors
-    /// The first shard's that failed; others may be loaded.
-    pub async fn load(&self, partitions: &[PartitionId]) -> Result<(), ShardError> {
-        let mut by_shard: BTreeMap<ShardId, Vec<PartitionId>> = BTreeMap::new();
-        for partition in partitions {
-            by_shard.entry(self.of(*partition).id()).or_default().push(*partition);
-        }
-        let loads = by_shard.iter().map(|(shard, list)| self.shards[usize::from(shard.0)].load(list));
-        futures::future::try_join_all(loads).await.map(drop)
-    }
-
-    /// Waits until the shards of these partitions are as new as this call.
-    ///
-    /// # Errors
-    /// The first shard's that failed.
-    pub async fn fresh(&self, partitions: impl IntoIterator<Item = PartitionId>) -> Result<(), ShardError> {
-        let shards: BTreeSet<ShardId> =
-            partitions.into_iter().map(|partition| self.of(partition).id()).collect();
-        let waits = shards.iter().map(|shard| self.shards[usize::from(shard.0)].fresh());
-        futures::future::try_join_all(waits).await.map(drop)
     }
 }

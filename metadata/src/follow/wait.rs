@@ -38,6 +38,11 @@ impl Waiters {
         }
     }
 
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     pub(super) fn wake_all(&self) {
         self.lock().values().flatten().for_each(|notify| notify.notify_one());
     }
@@ -75,8 +80,8 @@ impl Drop for Subscription {
     }
 }
 
-/// Waits for a reason to look again: the watch fires (and is used up), somebody pokes, or the pause is over.
-pub(crate) async fn until_news(watch: &mut Option<Watch>, poke: &Notify, pause: Duration) {
+/// Waits for a reason to look again: the watch fires (and is used up), somebody pokes, or the pause is over. Whether it is not that.
+pub(crate) async fn until_news(watch: &mut Option<Watch>, poke: &Notify, pause: Duration) -> bool {
     let fired = async {
         match watch.as_mut() {
             // Lost or fired: in both cases the answer is to look.
@@ -86,8 +91,11 @@ pub(crate) async fn until_news(watch: &mut Option<Watch>, poke: &Notify, pause: 
     };
     tokio::select! {
         biased;
-        () = fired => *watch = None,
-        () = poke.notified() => {}
-        () = tokio::time::sleep(pause) => {}
+        () = fired => {
+            *watch = None;
+            true
+        }
+        () = poke.notified() => true,
+        () = tokio::time::sleep(pause) => false,
     }
 }

@@ -25,6 +25,7 @@ pub mod partition_row;
 pub mod parts;
 pub mod producer_ids;
 pub mod registration;
+pub mod roster_log;
 pub mod roster_tick;
 pub mod segment_row;
 pub mod segment_trash;
@@ -52,6 +53,7 @@ mod family {
     pub(super) const BEAT: u8 = 0x03;
     pub(super) const STANDING: u8 = 0x04;
     pub(super) const ROSTER_TICK: u8 = 0x05;
+    pub(super) const ROSTER_LOG: u8 = 0x06;
     pub(super) const SHARD_LOG: u8 = 0x10;
     pub(super) const SHARD_TICK: u8 = 0x11;
     pub(super) const SHARD_FLOOR: u8 = 0x12;
@@ -154,6 +156,12 @@ fn parse_text(bytes: &[u8]) -> Option<(String, &[u8])> {
             }
         }
     }
+}
+
+/// The shard of a key that consists of its family and a shard.
+pub(crate) fn shard_in(key: &[u8]) -> Option<ShardId> {
+    let [_, high, low] = key else { return None };
+    Some(ShardId(u16::from_be_bytes([*high, *low])))
 }
 
 /// Reads what [`Key::segment`] wrote, if that is all there is.

@@ -2,7 +2,7 @@
 //!
 //! | layout | value | written by | read by | lifetime |
 //! |---|---|---|---|---|
-//! | `05` | u64 little-endian, counted up | whoever begins or ends a registration or changes a standing, blind; an agent that waits until all others have looked | watches | for ever |
+//! | `05` | u64 little-endian, counted up | whoever begins or ends a registration or changes a standing, blind; an agent that waits until all others have looked | watches, and rounds of membership | for ever |
 
 use bytes::Bytes;
 use siltstone_store::Mutation;

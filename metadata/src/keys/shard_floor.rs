@@ -6,12 +6,18 @@
 
 use bytes::Bytes;
 use siltstone_log::{Position, ShardId};
+use siltstone_store::KeyRange;
 
 use super::{Key, family};
 
 /// The key of a shard's floor.
 pub fn key(shard: ShardId) -> Bytes {
     Key::new(family::SHARD_FLOOR).shard(shard).done()
+}
+
+/// Those of the shards from `first` to `last`.
+pub fn between(first: ShardId, last: ShardId) -> KeyRange {
+    KeyRange { begin: key(first), end: KeyRange::key(key(last)).end }
 }
 
 /// Reads the value; `None` if it is none.

@@ -2,6 +2,7 @@
 //!
 //! A round reads who is there, tells the roster, and only then beats: so whoever sees two beats of an agent knows that it has taken in what was
 //! there before. Rounds come several times per lease time, and soon after any change that somebody told of (`roster_tick`).
+//! With many agents a round stays small: of who is there it reads what has changed ([`Present`]), of beats those of a few ([`ring`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use siltstone_store::{Commit, KeyRange, Mutation, Snapshot, Store, Watch};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::standing::{Member, everything, members_at};
-use super::{Observer, RegisterError, Roster, end};
+use super::present::Present;
+use super::standing::everything;
+use super::{Observer, RegisterError, Roster, end, ring};
 use crate::follow::until_news;
 use crate::keys::{beat, registration, roster_tick};
 
@@ -29,6 +31,7 @@ pub struct Membership {
     own: RegistrationId,
     shards: u16,
     lease: Duration,
+    present: Present,
     others: BTreeMap<RegistrationId, Observer>,
     /// When the store was last looked at with success.
     looked: Duration,
@@ -45,8 +48,8 @@ impl std::fmt::Debug for Membership {
 impl Membership {
     /// For the agent with registration `own`; `lease`: how long another must be silent to be declared dead.
     pub fn new(store: Arc<dyn Store>, own: RegistrationId, shards: u16, lease: Duration) -> Self {
-        let others = BTreeMap::new();
-        Membership { store, own, shards, lease, others, looked: Duration::ZERO, roster: None }
+        let (present, others) = (Present::default(), BTreeMap::new());
+        Membership { store, own, shards, lease, present, others, looked: Duration::ZERO, roster: None }
     }
 
     /// The same, telling who is alive to `roster`, and soon.
@@ -81,13 +84,18 @@ impl Membership {
         if snapshot.get(&registration::key(self.own)).await?.is_none() {
             return Ok(false);
         }
-        let members = members_at(&*snapshot).await?;
-        self.tell(&members);
+        if self.present.look(&*snapshot).await? {
+            self.tell(&[]);
+        }
         self.beat(&*snapshot).await;
-        let pulses = everything(&*snapshot, beat::all()).await?.into_iter().collect();
-        let alive = self.judge(&members, &pulses, started.elapsed()).await?;
-        if alive.len() < members.len() {
-            self.tell(&alive);
+        let watched = ring::watched(self.present.members(), self.own);
+        let mut pulses = BTreeMap::new();
+        for range in ring::beats(&watched, self.own) {
+            pulses.extend(everything(&*snapshot, range).await?);
+        }
+        let dead = self.judge(&watched, &pulses, started.elapsed()).await?;
+        if !dead.is_empty() {
+            self.tell(&dead);
         }
         Ok(true)
     }
@@ -105,41 +113,41 @@ impl Membership {
         }
     }
 
-    /// Ends those that were silent for too long. Returns the others.
+    /// Ends those that were silent for too long, and says who they are.
     async fn judge(
         &mut self,
-        members: &[Member],
+        watched: &[RegistrationId],
         pulses: &BTreeMap<Bytes, Bytes>,
         now: Duration,
-    ) -> Result<Vec<Member>, RegisterError> {
+    ) -> Result<Vec<RegistrationId>, RegisterError> {
         if now.saturating_sub(self.looked) > self.lease / 2 {
             // The store, or this agent, was away: the others could not beat either, or could not be heard.
             self.others.clear();
         }
         self.looked = now;
-        let (mut seen, mut alive) = (BTreeMap::new(), Vec::with_capacity(members.len()));
-        for member in members {
-            let id = member.row.id;
-            if id != self.own {
-                let pulse = pulses.get(&beat::key(id)).cloned();
-                let mut observer = self.others.remove(&id).unwrap_or_default();
-                // A registration never changes: its bytes need no watching.
-                let silent = observer.observe(None, pulse.clone(), now);
-                if silent >= self.lease && end(self.store.as_ref(), id, self.shards, Some(pulse)).await? {
-                    tracing::warn!(registration = ?id, node = member.row.node, "agent shows no life: its registration is ended");
-                    continue;
-                }
+        let (mut seen, mut dead) = (BTreeMap::new(), Vec::new());
+        for &id in watched {
+            let pulse = pulses.get(&beat::key(id)).cloned();
+            let mut observer = self.others.remove(&id).unwrap_or_default();
+            // A registration never changes: its bytes need no watching.
+            let silent = observer.observe(None, pulse.clone(), now);
+            if silent >= self.lease && end(self.store.as_ref(), id, self.shards, Some(pulse)).await? {
+                let node = self.present.members().get(&id).map(|member| member.row.node);
+                tracing::warn!(registration = ?id, node, "agent shows no life: its registration is ended");
+                dead.push(id);
+            } else {
                 seen.insert(id, observer);
             }
-            alive.push(member.clone());
         }
         self.others = seen;
-        Ok(alive)
+        Ok(dead)
     }
 
-    fn tell(&self, members: &[Member]) {
+    /// Everyone but those who have just been found dead.
+    fn tell(&self, dead: &[RegistrationId]) {
         if let Some(roster) = &self.roster {
-            roster.tell(members.to_vec());
+            let members = self.present.members().values();
+            roster.tell(members.filter(|member| !dead.contains(&member.row.id)).cloned().collect());
         }
     }
 }

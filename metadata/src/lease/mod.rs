@@ -7,8 +7,10 @@
 mod group;
 mod membership;
 mod observe;
+mod present;
 mod registration;
 mod restore;
+mod ring;
 mod roster;
 mod standing;
 mod task;

@@ -6,14 +6,17 @@ use bytes::Bytes;
 use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId, Standing};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
 
+use super::present::cut;
 use super::standing::{everything, set as set_standing};
 use crate::ambient::Ambient;
 use crate::keys::{
-    beat, cluster, ended_registration, registration, roster_tick, shard_log, shard_tick, standing,
+    beat, cluster, ended_registration, registration, roster_log, shard_log, shard_tick, standing,
 };
 use crate::shard::{MAX_LEVEL, MIN_LEVEL};
 
 pub(super) const TRIES: usize = 100;
+/// So many changes of who is there are kept. Who missed more of them reads all registrations.
+const ROSTER_LOG: usize = 100;
 
 /// Why an agent can't begin.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +24,10 @@ pub enum RegisterError {
     /// The store does not answer.
     #[error("the metadata store is not available: {0}")]
     Unavailable(String),
+    /// It is not there, though a try to begin it may have landed: then it has been ended since, or lands later. Begin another one, under a new id:
+    /// this one must not come back.
+    #[error("whether the registration began is not known, and it is not there")]
+    Lost,
     /// A row can't be read.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -129,12 +136,15 @@ fn base64_url(bytes: &[u8; 16]) -> String {
 /// # Errors
 /// See [`RegisterError`].
 pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), RegisterError> {
-    let mut last = String::new();
+    let (mut last, mut may_have_landed) = (String::new(), false);
     let key = registration::key(row.id);
     for attempt in 0..TRIES {
         let snapshot = store.snapshot().await?;
         if snapshot.get(&key).await?.is_some() {
             return Ok(());
+        }
+        if may_have_landed {
+            return Err(RegisterError::Lost);
         }
         follows(&*snapshot, row).await?;
         // The id is new and only this agent knows it. Still it is read: a try whose result is unknown may land late, and must not bring
@@ -142,16 +152,15 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
         let commit = Commit {
             read_version: Some(snapshot.version()),
             reads: vec![KeyRange::key(key.clone()), KeyRange::key(cluster::key())],
-            mutations: vec![
-                Mutation::Set { key: key.clone(), value: row.encode().into() },
-                Mutation::Add { key: beat::key(row.id), delta: 1 },
-                roster_tick::tick(),
-            ],
+            mutations: beginning(&*snapshot, row, Standing::FULL).await?,
             ..Commit::default()
         };
         match store.commit(commit).await {
             Ok(_) => return Ok(()),
-            Err(error) => last = error.to_string(),
+            Err(error) => {
+                may_have_landed = matches!(error, CommitError::Unknown(_));
+                last = error.to_string();
+            }
         }
         pause(attempt).await;
     }
@@ -170,12 +179,15 @@ pub async fn join(
     node: Option<u32>,
     standing: Standing,
 ) -> Result<RegistrationRow, RegisterError> {
-    let mut last = String::new();
+    let (mut last, mut may_have_landed) = (String::new(), false);
     let key = registration::key(row.id);
     for attempt in 0..TRIES {
         let snapshot = store.snapshot().await?;
         if let Some(written) = snapshot.get(&key).await? {
             return Ok(RegistrationRow::decode(&written)?);
+        }
+        if may_have_landed {
+            return Err(RegisterError::Lost);
         }
         follows(&*snapshot, &row).await?;
         let mut others = all(&*snapshot).await?;
@@ -192,21 +204,35 @@ pub async fn join(
             read_version: Some(snapshot.version()),
             // Of two that begin at once with one id, the second looks again.
             reads: vec![registration::all(), KeyRange::key(cluster::key())],
-            mutations: vec![
-                Mutation::Set { key: key.clone(), value: row.encode().into() },
-                Mutation::Add { key: beat::key(row.id), delta: 1 },
-                set_standing(row.id, standing),
-                roster_tick::tick(),
-            ],
+            mutations: beginning(&*snapshot, &row, standing).await?,
             ..Commit::default()
         };
         match store.commit(commit).await {
             Ok(_) => return Ok(row),
-            Err(error) => last = error.to_string(),
+            Err(error) => {
+                may_have_landed = matches!(error, CommitError::Unknown(_));
+                last = error.to_string();
+            }
         }
         pause(attempt).await;
     }
     Err(RegisterError::Unavailable(last))
+}
+
+/// What begins a registration. Whoever comes cuts the log of who came and went.
+async fn beginning(
+    snapshot: &dyn Snapshot,
+    row: &RegistrationRow,
+    standing: Standing,
+) -> Result<Vec<Mutation>, RegisterError> {
+    let mut mutations = vec![
+        Mutation::Set { key: registration::key(row.id), value: row.encode().into() },
+        Mutation::Add { key: beat::key(row.id), delta: 1 },
+        set_standing(row.id, standing),
+    ];
+    mutations.extend(cut(snapshot, ROSTER_LOG).await?.map(|range| Mutation::ClearRange { range }));
+    mutations.extend(roster_log::changed(row.id));
+    Ok(mutations)
 }
 
 /// Whether it can follow the level that the cluster is at. Read with the registration's transaction: the level may be raised at any time by
@@ -286,7 +312,8 @@ pub async fn look_again(store: &dyn Store, id: RegistrationId) {
 fn ending(id: RegistrationId, shards: u16) -> Vec<Mutation> {
     let own = [registration::key(id), beat::key(id), standing::key(id)];
     let mut mutations: Vec<Mutation> = own.into_iter().map(|key| Mutation::Clear { key }).collect();
-    mutations.extend([ended_registration::set(id), roster_tick::tick()]);
+    mutations.push(ended_registration::set(id));
+    mutations.extend(roster_log::changed(id));
     let entry: Bytes = Entry::Ended { registration: id }.encode().into();
     for shard in (0..shards).map(ShardId) {
         mutations.push(shard_log::append(shard, 0, entry.clone()));

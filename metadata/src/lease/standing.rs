@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use siltstone_log::{RegistrationId, RegistrationRow, Role, Standing};
-use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, Store, StoreError};
+use siltstone_store::{Commit, CommitError, Entry, KeyRange, Mutation, Pages, Snapshot, Store, StoreError};
 
 use super::RegisterError;
 use super::registration::{TRIES, pause};
-use crate::keys::{beat, registration, roster_tick, standing};
+use crate::keys::{beat, registration, roster_log, standing};
 
 /// Time between two looks at whether all others have looked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -53,20 +53,12 @@ pub(super) async fn members_at(snapshot: &dyn Snapshot) -> Result<Vec<Member>, R
 }
 
 /// All of a range: there is a row for each process of the cluster in those that are read so.
-pub(super) async fn everything(
-    snapshot: &dyn Snapshot,
-    mut range: KeyRange,
-) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-    let mut entries = Vec::new();
-    loop {
-        let page = snapshot.range(&range, RangeLimit::default()).await?;
-        let last = page.entries.last().map(|(key, _)| key.clone());
-        entries.extend(page.entries);
-        match last {
-            Some(last) if page.more => range.begin = KeyRange::key(last).end,
-            _ => return Ok(entries),
-        }
+pub(super) async fn everything(snapshot: &dyn Snapshot, range: KeyRange) -> Result<Vec<Entry>, StoreError> {
+    let (mut pages, mut entries) = (Pages::of(range), Vec::new());
+    while let Some(page) = pages.next(snapshot).await? {
+        entries.extend(page);
     }
+    Ok(entries)
 }
 
 /// Has an agent stand so from now on. `false`: its registration is over, or it drains, which is for good.
@@ -90,7 +82,7 @@ pub async fn stand(
             read_version: Some(snapshot.version()),
             // It must not outlive the registration, nor take effect late behind another one.
             reads: vec![KeyRange::key(registration::key(own)), KeyRange::key(standing::key(own))],
-            mutations: vec![set(own, standing), roster_tick::tick()],
+            mutations: [vec![set(own, standing)], roster_log::changed(own).into()].concat(),
             ..Commit::default()
         };
         match store.commit(commit).await {
@@ -119,7 +111,7 @@ pub(super) fn set(own: RegistrationId, standing: Standing) -> Mutation {
 pub async fn seen_by_all(store: &dyn Store, own: RegistrationId) -> Result<(), StoreError> {
     let mut waiting = beats(store, own).await?;
     while !waiting.is_empty() {
-        let look = Commit { mutations: vec![roster_tick::tick()], ..Commit::default() };
+        let look = Commit { mutations: roster_log::changed(own).into(), ..Commit::default() };
         match store.commit(look).await {
             // They look by themselves, too, only later.
             Ok(_) | Err(CommitError::Unknown(_)) => {}

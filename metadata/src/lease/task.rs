@@ -78,6 +78,22 @@ impl TaskLease {
         TaskLease { store, task, own, lease, observer: Observer::default(), started: Instant::now() }
     }
 
+    /// The lease, if this agent has it as of `snapshot`. Does not try for it.
+    ///
+    /// # Errors
+    /// As the snapshot's reads.
+    pub async fn held(&self, snapshot: &dyn Snapshot) -> Result<Option<Held>, StoreError> {
+        let owner = snapshot.get(&lease::owner(self.task)).await?;
+        let Some((_, takeovers)) = owner.as_deref().and_then(lease::decode_owner) else { return Ok(None) };
+        let held = Held { task: self.task, own: self.own, takeovers };
+        Ok(held.holds(snapshot).await?.then_some(held))
+    }
+
+    /// Forgets what was seen of the holder: it is given its time anew.
+    pub fn forget(&mut self) {
+        self.observer = Observer::default();
+    }
+
     /// Takes the lease if it is free: nobody has it, its holder's registration is over, or its holder was silent for the lease time.
     /// `None`: somebody else has it, or the own registration is over.
     ///

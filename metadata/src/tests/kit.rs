@@ -1,7 +1,7 @@
 //! A cluster over the store in memory: agents that register, follow, append.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -141,6 +141,9 @@ pub fn new_topic(name: &str, partitions: u32) -> NewTopic {
 pub struct Told {
     pub outcomes: Mutex<Vec<OwnOutcome>>,
     pub reloads: Mutex<Vec<u64>>,
+    /// Whether it says that it awaits some.
+    pub awaited: AtomicBool,
+    pub over: AtomicBool,
 }
 
 impl Outcomes for Told {
@@ -150,6 +153,14 @@ impl Outcomes for Told {
 
     fn reloaded(&self, _: ShardId, last_counter: u64) {
         self.reloads.lock().unwrap().push(last_counter);
+    }
+
+    fn awaits(&self, _: ShardId) -> bool {
+        self.awaited.load(Ordering::SeqCst)
+    }
+
+    fn over(&self) {
+        self.over.store(true, Ordering::SeqCst);
     }
 }
 

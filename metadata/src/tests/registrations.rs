@@ -69,6 +69,30 @@ async fn who_beats_lives_and_who_is_silent_is_ended_everywhere() {
     second.abort();
 }
 
+/// Each watches a few others only; whoever dies is found all the same, also where many neighbours died with it.
+#[tokio::test(start_paused = true)]
+async fn of_many_the_dead_are_found_whoever_died_with_them() {
+    let cluster = Cluster::new(1).await;
+    let mut agents = Vec::new();
+    for n in 1..=60 {
+        agents.push(cluster.agent(n).await);
+    }
+    let own: Vec<_> = agents.iter().map(|agent| tokio::spawn(membership(&cluster, agent).run())).collect();
+    seconds(30).await;
+    assert_eq!(alive(&cluster).await.len(), 60);
+    let survives = |index: usize| index % 29 == 3;
+    for (agent, _) in agents.iter().zip(0..).filter(|(_, index)| !survives(*index)) {
+        agent.store.set_faults(Faults::cut());
+    }
+    seconds(12).await;
+    let soon = alive(&cluster).await.len();
+    assert!((3..60).contains(&soon), "the nearest are found after one lease time: {soon} are left");
+    seconds(60).await;
+    let left: Vec<_> = (0..60).filter(|index| survives(*index)).map(|index| agents[index].own).collect();
+    assert_eq!(alive(&cluster).await, left);
+    own.iter().for_each(|membership| membership.abort());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_beat_in_between_saves_it() {
     let cluster = Cluster::new(1).await;
@@ -147,10 +171,41 @@ async fn an_ended_registration_does_not_come_back() {
     };
     tokio::task::yield_now().await;
     store.set_faults(Faults::none());
-    registering.await.unwrap().unwrap();
+    assert!(matches!(registering.await.unwrap(), Err(RegisterError::Lost)));
     assert!(end(&cluster.store, row.id, 1, None).await.unwrap());
     seconds(60).await;
+    // It landed, late, and nobody lives it: it is ended as any other.
+    assert!(end(&cluster.store, row.id, 1, None).await.unwrap());
     assert_eq!(cluster.get(&registration::key(row.id)).await, None);
+}
+
+/// Its first try landed, and was ended before it knew of it, as when it was paused: to try again would bring it back, behind its end in the logs.
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_was_ended_before_it_was_known_does_not_begin_again() {
+    for joins in [false, true] {
+        let cluster = Cluster::new(1).await;
+        let store = cluster.store.handle(9);
+        let late = Duration::from_secs(3);
+        store.set_faults(Faults { unknown_applied: 1.0, answer_delay: late..=late, ..Faults::none() });
+        let row = registration_row(RegistrationId(9));
+        let registering = {
+            let (store, row) = (store.clone(), row.clone());
+            tokio::spawn(async move {
+                if joins {
+                    join(&store, row, None, Standing::FULL).await.map(|_| ())
+                } else {
+                    register(&store, &row).await
+                }
+            })
+        };
+        seconds(1).await;
+        assert!(cluster.get(&registration::key(row.id)).await.is_some(), "it landed");
+        assert!(end(&cluster.store, row.id, 1, None).await.unwrap());
+        assert_eq!(ends(&cluster, row.id).await, [1]);
+        store.set_faults(Faults::none());
+        assert!(matches!(registering.await.unwrap(), Err(RegisterError::Lost)));
+        assert_eq!(cluster.get(&registration::key(row.id)).await, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

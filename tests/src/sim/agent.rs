@@ -49,7 +49,7 @@ pub(super) enum NoAnswer {
 impl Agent {
     pub(super) fn new(
         index: usize,
-        shards: u16,
+        (shards, seed): (u16, u64),
         store: &MemoryStore,
         bucket: &Arc<FaultyStore>,
         chance: &mut Chance,
@@ -62,7 +62,7 @@ impl Agent {
             clock,
             bucket: bucket.clone(),
             seed: chance.any(),
-            settings: setup::settings(index as u32, shards),
+            settings: setup::settings(index as u32, shards, seed),
             engine: RefCell::default(),
             life: RefCell::default(),
             lives: Cell::new(0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_agent::engine::{EngineSettings, Presence};
+use siltstone_agent::engine::{EngineSettings, Linger, Presence};
 use siltstone_agent::produce::{BlockCompression, PolicySettings, WriteSettings};
 use siltstone_configs::BrokerConfig;
 use siltstone_log::{ClusterRow, Configs, Entry, OffsetRow, ShardId};
@@ -49,7 +49,7 @@ pub(super) fn group_config() -> BrokerConfig {
 }
 
 /// Settings under which virtual seconds bring what takes hours elsewhere.
-pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
+pub(super) fn settings(node: u32, shards: u16, seed: u64) -> EngineSettings {
     let ms = Duration::from_millis;
     let policy = PolicySettings {
         flush_bytes: 6 << 10,
@@ -67,6 +67,7 @@ pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
         compression: BlockCompression::Off,
         buffer_bytes: BUFFER_BYTES,
         upload_timeout: ms(3000),
+        patience: ms(300),
     };
     let checkpoint = CheckpointSettings {
         interval: ms(400),
@@ -86,7 +87,7 @@ pub(super) fn settings(node: u32, shards: u16) -> EngineSettings {
         checkpoint,
         lease: LEASE,
         exclusive: false,
-        presence: Presence::default(),
+        presence: Presence { linger: linger(seed), ..Presence::default() },
     }
 }
 
@@ -174,6 +175,15 @@ pub(super) fn keyed_topic(seed: u64, name: &str, partitions: u32) -> NewTopic {
         set("min.cleanable.dirty.ratio", "0");
     }
     NewTopic { name: name.into(), partitions, replication_factor: 1, configs }
+}
+
+/// In two of three runs agents let shards go that they don't stand for: at once, or soon.
+fn linger(seed: u64) -> Linger {
+    match seed % 3 {
+        0 => Linger::default(),
+        1 => Linger(Duration::from_millis(200)),
+        _ => Linger(Duration::from_secs(2)),
+    }
 }
 
 /// Whether records of keys are erased.

@@ -88,6 +88,8 @@ counts! {
     states,
     /// Loads anew: an agent's shard that jumped over the floor.
     reloads,
+    /// Shards that agents had loaded, and dropped.
+    let_go,
     /// Times that a member of a group was told what it has.
     joins,
     /// Offsets committed.

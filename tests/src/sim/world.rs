@@ -66,8 +66,9 @@ impl World {
         let bucket = Arc::new(FaultyStore::new(chance.any()));
         let compactors = 1 + chance.below(3);
         let compactors: Vec<_> = (0..compactors).map(|_| Place::new(&store, &bucket, &mut chance)).collect();
-        let agents =
-            (0..agents).map(|index| Agent::new(index, shards, &store, &bucket, &mut chance)).collect();
+        let agents = (0..agents)
+            .map(|index| Agent::new(index, (shards, seed), &store, &bucket, &mut chance))
+            .collect();
         let ahead = || compactors.iter().map(Place::ahead);
         let clocks = Clocks {
             started: Instant::now(),

@@ -156,9 +156,7 @@ async fn an_answer_that_was_under_way_does_not_hold_it() {
     let begun = tokio::time::Instant::now();
     let (seen, ()) = tokio::join!(looks::fetch_once(&third, partition, 0), late);
     assert!(begun.elapsed() >= Duration::from_secs(2), "the bytes came behind the request");
-    assert_eq!(seen, [], "better nothing: the reader asks again");
-    let again = looks::fetch_once(&third, partition, 0).await;
-    assert_eq!(again.iter().map(|seen| seen.offset).collect::<Vec<_>>(), [1]);
+    assert_eq!(seen.iter().map(|seen| seen.offset).collect::<Vec<_>>(), [1], "it was read once more");
 }
 
 #[tokio::test(start_paused = true)]

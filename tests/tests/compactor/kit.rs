@@ -82,6 +82,7 @@ fn engine_settings() -> EngineSettings {
             compression: BlockCompression::Off,
             buffer_bytes: 8 << 20,
             upload_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
         },
         cache_bytes: 1 << 20,
         page_bytes: 64 << 10,

@@ -151,6 +151,7 @@ fn settings() -> EngineSettings {
             compression: BlockCompression::Off,
             buffer_bytes: 4 << 20,
             upload_timeout: ms(5000),
+            patience: ms(5000),
         },
         cache_bytes: 8 << 20,
         page_bytes: 64 << 10,

@@ -60,6 +60,7 @@ pub(super) async fn agent_in(store: MemoryStore, node: u32, zone: &str, fixed: &
         compression: BlockCompression::Off,
         buffer_bytes: 1 << 20,
         upload_timeout: Duration::from_secs(5),
+        patience: Duration::from_secs(2),
     };
     let settings = EngineSettings {
         node,

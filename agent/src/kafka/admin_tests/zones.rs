@@ -73,9 +73,13 @@ fn fetch_request(rack: &str, wait: i32) -> fetch::Request {
 }
 
 async fn fetched(cx: &Context, rack: &str, wait: i32) -> Vec<fetch::response::Partition> {
+    fetched_as(cx, 12, rack, wait).await
+}
+
+async fn fetched_as(cx: &Context, version: i16, rack: &str, wait: i32) -> Vec<fetch::response::Partition> {
     let turn = Some(Turns::single().next());
     let request = Request::Fetch(fetch_request(rack, wait));
-    match dispatch::answer(cx, 12, request, turn).await {
+    match dispatch::answer(cx, version, request, turn).await {
         Some((Response::Fetch(mut response), _)) => response.responses.remove(0).partitions,
         other => panic!("no answer to a fetch: {:?}", other.map(|(response, _)| response)),
     }
@@ -200,9 +204,22 @@ async fn who_leaves_is_first_left_out_by_all_and_only_then_refuses() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(!waiting.is_finished());
 
-    leaver.engine().depart(DEADLINE).await;
+    leaver.engine().see_off(DEADLINE).await;
     let answered = tokio::time::timeout(DEADLINE, waiting).await.expect("not kept waiting").unwrap();
     assert!(answered.iter().all(|one| one.error_code == 0));
+    for (rack, others) in [("b", vec![3]), ("a", vec![1]), ("", vec![1, 3])] {
+        let sent = fetched(leaver, rack, 600_000).await;
+        let replicas = sent.iter().map(|one| one.preferred_read_replica);
+        assert_eq!(replicas.collect::<BTreeSet<_>>(), others.into_iter().collect(), "rack {rack:?}");
+    }
+    assert_ne!(produced(leaver).await, ErrorCode::NotLeaderOrFollower.code());
+    let old = fetched_as(leaver, 10, "", 0).await;
+    assert!(
+        old.iter().all(|one| (one.error_code, one.preferred_read_replica) == (0, -1)),
+        "served to the last"
+    );
+
+    leaver.engine().depart(DEADLINE).await;
     let refused = fetched(leaver, "b", 600_000).await;
     assert!(refused.iter().all(|one| one.error_code == ErrorCode::NotLeaderOrFollower.code()));
     assert_eq!(produced(leaver).await, ErrorCode::NotLeaderOrFollower.code());

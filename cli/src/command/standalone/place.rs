@@ -18,12 +18,13 @@ pub(crate) const METADATA: &str = "metadata.redb";
 /// How long the object store may take to answer at start.
 const CHECK: Duration = Duration::from_secs(20);
 
-/// Opens the metadata: the store that is named, or else the embedded one.
+/// Opens the metadata: the store that is named, or else the embedded one. What is asked of it is counted.
 pub(in crate::command) async fn metadata(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    match &settings.metadata_url {
+    let store = match &settings.metadata_url {
         Some(url) => shared(settings, url).await,
         None => embedded(settings),
-    }
+    };
+    store.map(siltstone_store::counted::counted)
 }
 
 async fn shared(settings: &Settings, url: &MetadataUrl) -> Result<Arc<dyn Store>, Failure> {

@@ -72,6 +72,11 @@ impl Seen {
                 return fail(NAME, what);
             }
             if compared.is_none()
+                && self.positions.remove(&(place, index)).is_some_and(|(then, _)| then == life)
+            {
+                world.count(|counts| counts.let_go += 1);
+            }
+            if compared.is_none()
                 && let Err(siltstone_metadata::follow::ShardError::Halted(why)) = shard.read(|_| ())
             {
                 return fail(NAME, format!("agent {place}, shard {index} has halted: {why}"));
