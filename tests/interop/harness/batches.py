@@ -26,6 +26,17 @@ def records(data):
         at += 12 + length
 
 
+def behind(data, offset):
+    """The offset behind the last whole batch, or `offset` if there is none."""
+    at = 0
+    while at + 61 <= len(data):
+        base, length, *_, last, _, _, _, _, _, _ = HEAD.unpack_from(data, at)
+        at += 12 + length
+        if at <= len(data):
+            offset = base + last + 1
+    return offset
+
+
 def _of_batch(data, at, count, base, attributes, pid, epoch, sequence):
     for _ in range(count):
         size, at = varint(data, at)

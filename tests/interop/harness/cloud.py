@@ -77,10 +77,13 @@ class Cloud:
     def add(self, place):
         """A new agent with nothing of its own, where there is none."""
         self.born += 1
-        agent = Process(self.port + 2 * place, self.work / f"agent-{self.born}", self.metadata, self.store, self.env, f"zone-{place % 3}")
+        agent = Process(self.port + 2 * place, self.work / f"agent-{self.born}", self.metadata, self.store, self.env, self.zone(place))
         self.agents[place] = agent
         agent.start()
         return agent
+
+    def zone(self, place):
+        return f"zone-{place % 3}"
 
     def free(self):
         return next((place for place in range(PLACES) if place not in self.agents), None)

@@ -4,20 +4,33 @@
     refuse   nothing listens; connections that there are break
     hang     requests are taken and never answered
     reset    requests go through and take effect; the connection breaks instead of the answer
-    busy     503 Service Unavailable, without asking the server
+    busy     503 SlowDown, without asking the server
+    storm    the same for two of three requests, by turns
+    throttle the same for what is put below `throttled`, a part of the path
+    late     404 NoSuchKey for what was put less than `late_for` seconds ago
+    expired  400 ExpiredToken
+    gone     404 NoSuchBucket
 
 The mode counts from the next request on, on connections that are there as well. It runs in a thread of its own.
 """
 
 import asyncio
 import threading
+import time
 from collections import Counter
 
-MODES = ("pass", "refuse", "hang", "reset", "busy")
+MODES = ("pass", "refuse", "hang", "reset", "busy", "storm", "throttle", "late", "expired", "gone")
 CHUNK = 1 << 18
-BODY = b"<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>told to</Message></Error>"
-BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: "
-        + str(len(BODY)).encode() + b"\r\n\r\n" + BODY)
+
+
+def answer(status, code):
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>told to</Message></Error>'
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+BUSY = answer("503 Service Unavailable", "SlowDown")
+ANSWERS = {"busy": BUSY, "storm": BUSY, "throttle": BUSY, "late": answer("404 Not Found", "NoSuchKey"),
+           "expired": answer("400 Bad Request", "ExpiredToken"), "gone": answer("404 Not Found", "NoSuchBucket")}
 
 
 class Faulty:
@@ -28,6 +41,7 @@ class Faulty:
         self.listen, self.target, self.mode, self.rewrite, self.reanswer = listen, target, "pass", rewrite, reanswer
         self.requests, self.clients = Counter(), set()
         self.loop, self.server = asyncio.new_event_loop(), None
+        self.throttled, self.late_for, self.written, self.turn = b"", 2.0, {}, 0
 
     def start(self):
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -37,6 +51,17 @@ class Faulty:
     def set(self, mode):
         """Changes the mode; returns when it holds."""
         asyncio.run_coroutine_threadsafe(self._set(mode), self.loop).result(10)
+
+    def mode_of(self, begin):
+        """What happens to a request that begins so: the mode, or `pass` where that has nothing to do with it."""
+        method, _, rest = begin.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0]
+        if method == b"PUT":
+            self.written[path] = time.monotonic()
+        self.turn += 1
+        met = {"storm": self.turn % 3 > 0, "throttle": method == b"PUT" and self.throttled in path,
+               "late": method in (b"GET", b"HEAD") and time.monotonic() - self.written.get(path, -1e9) < self.late_for}
+        return self.mode if met.get(self.mode, True) else "pass"
 
     async def _set(self, mode):
         assert mode in MODES
@@ -79,10 +104,10 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data):
         if self.answered:
-            self.answered, self.mode, self.head = False, self.proxy.mode, b""
+            self.answered, self.mode, self.head = False, self.proxy.mode_of(data), b""
             self.proxy.requests[self.mode] += 1
             data = self.proxy.rewrite(data)
-        if self.mode == "busy":
+        if self.mode in ANSWERS:
             self.refuse(data)
         elif self.mode == "hang":
             pass
@@ -92,7 +117,7 @@ class Client(asyncio.Protocol):
             self.server.write(data)
 
     def refuse(self, data):
-        """Takes the whole request, as a server behind a load balancer does, and says that it is busy."""
+        """Takes the whole request, as a server behind a load balancer does, and says what the mode says."""
         if b"\r\n\r\n" not in self.head:
             self.head += data
             if b"\r\n\r\n" not in self.head:
@@ -103,7 +128,7 @@ class Client(asyncio.Protocol):
         else:
             self.left -= len(data)
         if self.left <= 0:
-            self.transport.write(BUSY)
+            self.transport.write(ANSWERS[self.mode])
             self.transport.close()
 
     def connection_lost(self, error):

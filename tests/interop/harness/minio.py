@@ -16,10 +16,10 @@ BINARY = CACHE / "gopath/bin/minio"
 
 
 class Minio:
-    """MinIO over a directory of its own. `store(prefix)` and `env()` are what a server needs to use it."""
+    """MinIO over a directory of its own. `store(prefix)` and `env()` are what a server needs to use it. `host`: where it listens."""
 
-    def __init__(self, port, data):
-        self.port, self.data, self.child = port, data, None
+    def __init__(self, port, data, host="127.0.0.1"):
+        self.port, self.data, self.host, self.child = port, data, host, None
 
     def start(self):
         """Starts it and makes the bucket; whatever goes wrong on the way, or ends this program, leaves no process behind."""
@@ -34,7 +34,7 @@ class Minio:
         self.data.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_BROWSER": "off",
                "MINIO_UPDATE": "off", "MINIO_CALLHOME_ENABLE": "off"}
-        address = f"127.0.0.1:{self.port}"
+        address = f"{self.host}:{self.port}"
         with open(f"{self.data}.log", "ab") as log:
             self.child = subprocess.Popen([str(BINARY), "server", "--quiet", "--address", address, str(self.data)],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
@@ -52,7 +52,7 @@ class Minio:
 
     def env(self):
         """Where and who by the names that AWS tools read, and that plain HTTP is meant."""
-        endpoint = f"http://127.0.0.1:{self.port}"
+        endpoint = f"http://{self.host}:{self.port}"
         return {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
                 "AWS_ENDPOINT_URL": endpoint, "SILTSTONE_STORE__ALLOW_HTTP": "true"}
 
@@ -64,7 +64,7 @@ class Minio:
     def _healthy(self):
         check.that(self.child.poll() is None, "MinIO ended at its start")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/minio/health/ready", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}/minio/health/ready", timeout=2) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -72,7 +72,7 @@ class Minio:
     def _signed(self, method, path):
         """One request with an empty body, signed with AWS Signature Version 4."""
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        host, empty = f"127.0.0.1:{self.port}", hashlib.sha256(b"").hexdigest()
+        host, empty = f"{self.host}:{self.port}", hashlib.sha256(b"").hexdigest()
         names = "host;x-amz-content-sha256;x-amz-date"
         head = f"host:{host}\nx-amz-content-sha256:{empty}\nx-amz-date:{now}\n"
         canonical = f"{method}\n{path}\n\n{head}\n{names}\n{empty}"

@@ -18,10 +18,11 @@ def programs():
 
 
 class Postgres:
-    """One server. `url()` and `env()` are what an agent needs; the password is only in the environment."""
+    """One server. `url()` and `env()` are what an agent needs; the password is only in the environment. `address`: one more that it listens on, and
+    tells agents of."""
 
-    def __init__(self, port):
-        self.port, self.folder = port, None
+    def __init__(self, port, address=None):
+        self.port, self.address, self.folder = port, address, None
 
     def start(self):
         self.folder = Path(tempfile.mkdtemp(prefix="siltstone-interop-pg-"))
@@ -32,6 +33,9 @@ class Postgres:
                 os.chown(path, self.user(), -1)
         self.command("initdb", "-D", self.folder / "data", "-U", USER, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8",
                      "--locale=C", "--no-sync")
+        if self.address is not None:
+            with open(self.folder / "data/pg_hba.conf", "a", encoding="ascii") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
         self.control("start")
         self.query("postgres", f"CREATE DATABASE {DATABASE}")
         return self
@@ -50,7 +54,9 @@ class Postgres:
         self.control("restart", "-m", "immediate")
 
     def url(self):
-        return f"postgres://{USER}@127.0.0.1:{self.port}/{DATABASE}"
+        if self.address is None:
+            return f"postgres://{USER}@127.0.0.1:{self.port}/{DATABASE}"
+        return f"postgres://{USER}@{self.address}:{self.port}/{DATABASE}?sslmode=disable"
 
     def env(self):
         return {"SILTSTONE_METADATA__PASSWORD": PASSWORD}
@@ -61,7 +67,8 @@ class Postgres:
                            env={"PGPASSWORD": PASSWORD}).text
 
     def control(self, *words, ok=(0,)):
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        addresses = "127.0.0.1" if self.address is None else f"127.0.0.1,{self.address}"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses={addresses}"
         return self.command("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, *words, ok=ok)
 
     def user(self):

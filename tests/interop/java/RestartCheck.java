@@ -43,12 +43,25 @@ public final class RestartCheck {
             }
             Member.await(members, PARTITIONS, List.of(2, 2), "shares in the " + protocol + " group");
             Check.eventually(() -> values("v"), 400, "records read");
+            quiet();
             for (Member member : members) {
                 Check.eventually(() -> member.allAt(100), true, "a member's positions are at the end");
                 commit(member, "before");
                 owned.add(member.owned());
                 told.add(List.copyOf(member.events));
             }
+        }
+
+        /** A member hears at its next heartbeat, within 3 s, of a rebalance that the other one has begun: what was on its way when all had their shares must be over. */
+        private void quiet() throws InterruptedException {
+            List<List<String>> last = null;
+            for (long since = System.nanoTime(); System.nanoTime() - since < 4_000_000_000L; Thread.sleep(50)) {
+                List<List<String>> now = members.stream().map(member -> List.copyOf(member.events)).toList();
+                if (now.equals(last)) continue;
+                last = now;
+                since = System.nanoTime();
+            }
+            Member.await(members, PARTITIONS, List.of(2, 2), "shares, still");
         }
 
         /** How many different values with this beginning the members read; before the second had joined the first may have read all. */

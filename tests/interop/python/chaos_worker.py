@@ -2,21 +2,17 @@
 [INSTANCE]. As java/ChaosWorker.java; see there."""
 
 import random
-import select
 import sys
 import uuid
 from collections import Counter
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from shared import PARTITIONS
+from copying import copy
+from shared import PARTITIONS, goes_on
 
 bootstrap, source, out, group, me, protocol = sys.argv[1:7]
 instance = {"group.instance.id": sys.argv[7]} if len(sys.argv) > 7 else {}
-
-
-def goes_on():
-    return not select.select([sys.stdin], [], [], 0)[0]
 
 
 def clients():
@@ -26,18 +22,6 @@ def clients():
                          "isolation.level": "read_committed", "fetch.wait.max.ms": 100, "max.poll.interval.ms": 20_000})
     producer = Producer({**common, "transactional.id": me, "transaction.timeout.ms": 10_000, "message.timeout.ms": 9_000, "linger.ms": 0})
     return consumer, producer
-
-
-def work(consumer, producer):
-    producer.init_transactions(15)
-    consumer.subscribe([source])
-    while goes_on():
-        messages = consumer.consume(40, 0.1)
-        errors = [message.error() for message in messages if message.error()]
-        if errors:
-            raise KafkaException(errors[0])
-        if messages:
-            process(consumer, producer, messages)
 
 
 def process(consumer, producer, messages):
@@ -59,7 +43,7 @@ def process(consumer, producer, messages):
 while goes_on():
     one, two = clients()
     try:
-        work(one, two)
+        copy(one, two, source, 15, process)
     except (KafkaException, RuntimeError) as error:
         print(f"begins anew after {error!r}", file=sys.stderr, flush=True)
     one.close()

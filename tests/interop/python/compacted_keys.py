@@ -7,11 +7,12 @@ acknowledged before the reading began. Of the other one offsets must follow each
 
 import json
 import random
-import select
 import sys
 import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+
+from shared import goes_on
 
 PARTITIONS, KEYS, WINDOW, READ_EVERY = 4, 400, 500, 4.0
 bootstrap, compacted, short = sys.argv[1:4]
@@ -91,7 +92,7 @@ def read_short():
 
 def main():
     writer, chance, next_read, filler = producer(), random.Random(7), time.monotonic() + READ_EVERY, "x" * 200
-    while not failed and not select.select([sys.stdin], [], [], 0)[0]:
+    while not failed and goes_on():
         for _ in range(10 if len(writer) < WINDOW else 0):
             key, value = f"key-{chance.randrange(KEYS)}", counts["sent"]
             writer.produce(compacted, str(value), key=key, partition=hash_of(key), on_delivery=delivered(key, value))

@@ -7,7 +7,9 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from history_file import COMMON, History, goes_on, value
+from copying import copy
+from history_file import COMMON, History, value
+from shared import goes_on
 
 bootstrap, source, out, partitions, group, path, name = sys.argv[1:8]
 partitions, history = int(partitions), History(path)
@@ -33,18 +35,6 @@ def acked(number):
             offset = message.offset()
             history.write(e="ack", c=name, n=number, o=-1 if offset is None or offset < 0 else offset, t=now)
     return callback
-
-
-def work(consumer, producer):
-    producer.init_transactions(20)
-    consumer.subscribe([source])
-    while goes_on():
-        messages = consumer.consume(40, 0.1)
-        errors = [message.error() for message in messages if message.error()]
-        if errors:
-            raise KafkaException(errors[0])
-        if messages:
-            process(consumer, producer, messages)
 
 
 def process(consumer, producer, messages):
@@ -80,7 +70,7 @@ def process(consumer, producer, messages):
 while goes_on():
     one, two = clients()
     try:
-        work(one, two)
+        copy(one, two, source, 20, process)
     except (KafkaException, RuntimeError, BufferError) as error:
         print(f"{time.monotonic():.3f} begins anew after {error!r}", file=sys.stderr, flush=True)
         if error.args and isinstance(error.args[0], KafkaError) and error.args[0].fatal():

@@ -1,7 +1,6 @@
-"""Writes a client's history (harness/history says what is in one), and when to end."""
+"""Writes a client's history (harness/history says what is in one)."""
 
 import json
-import select
 import sys
 import threading
 import time
@@ -28,11 +27,6 @@ class History:
 
     def close(self):
         self.file.close()
-
-
-def goes_on(seconds=0.0):
-    """False once a line came on standard input, or it was closed; waits so long for it."""
-    return not select.select([sys.stdin], [], [], seconds)[0]
 
 
 def value(name, number, text="x" * 60):

@@ -5,7 +5,8 @@ import time
 
 from confluent_kafka import Producer
 
-from history_file import COMMON, History, goes_on, value
+from history_file import COMMON, History, value
+from shared import goes_on
 
 bootstrap, topic, partitions, path, name, rate = sys.argv[1:7]
 partitions, rate = int(partitions), float(rate)

@@ -6,8 +6,9 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from history_file import COMMON, History, goes_on
+from history_file import COMMON, History
 from harness.batches import named
+from shared import goes_on
 
 bootstrap, topic, partitions, path, name, isolation, rack = sys.argv[1:8]
 history, places = History(path), {partition: 0 for partition in range(int(partitions))}

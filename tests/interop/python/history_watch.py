@@ -6,8 +6,9 @@ import sys
 import threading
 import time
 
-from history_file import History, goes_on
+from history_file import History
 from harness import batches, speak
+from shared import goes_on
 
 bootstrap, path, group, source, out = sys.argv[1:6]
 partitions, topics = int(sys.argv[6]), sys.argv[7:]

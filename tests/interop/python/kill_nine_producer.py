@@ -1,11 +1,12 @@
 """An idempotent producer that outlives its server: BOOTSTRAP TOPIC FILE. It writes `partition offset id` to FILE for
 every acknowledgement until a line comes on its standard input, then `sent N`. No record may fail."""
 
-import select
 import sys
 import time
 
 from confluent_kafka import Producer
+
+from shared import goes_on
 
 PARTITIONS, WINDOW = 4, 2000
 bootstrap, topic, path = sys.argv[1:4]
@@ -26,7 +27,7 @@ def main(out):
                 out.write(f"{message.partition()} {message.offset()} {name}\n")
         return callback
     sent = 0
-    while not failed and not select.select([sys.stdin], [], [], 0)[0]:
+    while not failed and goes_on():
         if len(producer) < WINDOW:
             for _ in range(10):
                 name = f"librdkafka-{sent}"

@@ -5,11 +5,12 @@ fail; each value begins with its id and a space."""
 import base64
 import os
 import random
-import select
 import sys
 import time
 
 from confluent_kafka import Producer
+
+from shared import goes_on
 
 PARTITIONS = 4
 bootstrap, topic, path, name = sys.argv[1:5]
@@ -38,7 +39,7 @@ def delivered(out, record):
 def main(out):
     clients, sent, begin = [producer() for _ in range(producers)], 0, time.monotonic()
     counts = [0] * producers
-    while not failed and not select.select([sys.stdin], [], [], 0)[0]:
+    while not failed and goes_on():
         room = [index for index, client in enumerate(clients) if len(client) * size < 8 << 20]
         while room and sent * size < rate * (time.monotonic() - begin):
             index = room.pop()

@@ -1,8 +1,16 @@
-"""The records that every client writes (see harness/records.py), and the way a step is stated."""
+"""The records that every client writes (see harness/records.py), and the way a step is stated; for those that go on until they are told to end, whether they are."""
+
+import select
+import sys
 
 COUNT, PARTITIONS = 10_000, 4
 TOO_LARGE = 2_000_000
 FIRST, MORE = 1000, 40  # records of scenarios/group_clients.py
+
+
+def goes_on(seconds=0.0):
+    """False once a line came on standard input, or it was closed; waits so long for it."""
+    return not select.select([sys.stdin], [], [], seconds)[0]
 
 
 def key(index):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import agents, clients, clouds, cluster_chaos, compaction, compaction_chaos, connect, dumpavail, erase, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, partitions, probe, readme, restart, restore, stalled, store_outage, tools, zones
+from . import agents, clients, clouds, cluster_chaos, compaction, compaction_chaos, connect, dumpavail, erase, exactly_once, full_disk, group_clients, group_tools, java_clients, java_groups, kcat, kill_nine, leaders_move, network, partitions, probe, readme, restart, restore, stalled, store_outage, tools, unruly, zone_cache, zones
 from .java_groups import QUICK, SMALL
 
 
@@ -75,6 +75,7 @@ CASES = [
     Case("java-producer@minio", java_clients.producer, ("java", "kcat", "minio"), 90, store="minio",
          siltstone_only=True),
     Case("store-outage", store_outage.run, ("java", "python", "kcat", "minio"), 240, store="minio", siltstone_only=True, per_minute=90),
+    Case("unruly-store", unruly.run, ("java", "python", "kcat", "minio"), 150, store="minio", siltstone_only=True),
     Case("stalled", stalled.run, (), 180, own_server=True, siltstone_only=True),
     Case("partitions", partitions.run, (), 180, siltstone_only=True),
     Case("full-disk", full_disk.run, ("java", "python", "kcat"), 200, own_server=True, siltstone_only=True, per_minute=60),
@@ -85,6 +86,9 @@ CASES = [
     Case("agents", agents.run, ("java", "kcat", "postgres", "python"), 240, own_server=True, siltstone_only=True),
     Case("restore", restore.run, ("kcat", "postgres"), 200, own_server=True, siltstone_only=True),
     Case("zones", zones.run, ("java", "kcat", "postgres", "python"), 360, own_server=True, siltstone_only=True),
+    Case("network", network.run, ("java", "kcat", "minio", "postgres", "python"), 360, own_server=True, siltstone_only=True),
+    Case("zone-cache", zone_cache.run, ("kcat", "minio", "postgres"), 180, own_server=True, siltstone_only=True),
+    Case("leaders-move", leaders_move.run, ("go", "java", "minio", "postgres", "python"), 240, store="minio", siltstone_only=True),
     Case("cluster-chaos", cluster_chaos.run, ("go", "java", "minio", "postgres", "python"), 600, store="minio", siltstone_only=True, per_minute=100,
          by_name=True),
     Case("gs-store", clouds.google, ("kcat", "fake-gcs"), 120, own_server=True, siltstone_only=True),

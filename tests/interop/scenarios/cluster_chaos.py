@@ -59,6 +59,8 @@ def minutes(context):
 class Chaos:
     """One run: its clients, its faults, its judgement."""
 
+    rate = RATE
+
     def __init__(self, context, place, chance):
         self.context, self.place, self.chance = context, place, chance
         self.folder, self.children, self.faults = context.work / "history", {}, []
@@ -78,13 +80,16 @@ class Chaos:
                 end = time.monotonic()
                 self.finish()
             finally:
-                for child in self.children.values():
-                    if child.poll() is None:
-                        child.kill()
-                        child.wait()
+                self.kill_clients()
         print(f"in {time.monotonic() - begin:.0f} s programs waited for a processor in {pressure() - waited:.0f} s; {len(heartbeat.stalls)} late heartbeats, "
               f"the longest by {max((to - since for since, to in heartbeat.stalls), default=0):.2f} s", flush=True)
         self.judge(heartbeat.stalls, end)
+
+    def kill_clients(self):
+        for child in self.children.values():
+            if child.poll() is None:
+                child.kill()
+                child.wait()
 
     def prepare(self):
         for topic in (EVENTS, SOURCE, OUT):
@@ -94,17 +99,18 @@ class Chaos:
         for part in range(PARTITIONS):
             self.write({"e": "commit", "c": "driver", "g": GROUP, "gen": None, "p": f"{SOURCE}/{part}", "o": 0, "a": asked, "b": time.monotonic(), "r": "ok"})
 
-    def start_clients(self):
+    def programs(self):
+        """The clients, and how each is started."""
         def python(program):
             return [install.PYTHON, "-B", INTEROP / "python" / program]
         java, go, to = self.context.java_command, [install.GO_BIN / "history"], [self.context.bootstrap]
         copying = [SOURCE, OUT, PARTITIONS, GROUP]
-        programs = {
+        return {
             "watch": [*python("history_watch.py"), *to, self.path("watch"), GROUP, SOURCE, OUT, PARTITIONS, EVENTS, OUT],
             "feeder": [*python("history_producer.py"), *to, SOURCE, PARTITIONS, self.path("feeder"), "feeder", FEED],
-            "librdkafka": [*python("history_producer.py"), *to, EVENTS, PARTITIONS, self.path("librdkafka"), "librdkafka", RATE],
-            "java": [*java("HistoryProducer"), *to, EVENTS, PARTITIONS, self.path("java"), "java", RATE],
-            "sarama": [*go, "produce", *to, EVENTS, PARTITIONS, self.path("sarama"), "sarama", RATE],
+            "librdkafka": [*python("history_producer.py"), *to, EVENTS, PARTITIONS, self.path("librdkafka"), "librdkafka", self.rate],
+            "java": [*java("HistoryProducer"), *to, EVENTS, PARTITIONS, self.path("java"), "java", self.rate],
+            "sarama": [*go, "produce", *to, EVENTS, PARTITIONS, self.path("sarama"), "sarama", self.rate],
             "librdkafka-reader": [*python("history_reader.py"), *to, EVENTS, PARTITIONS, self.path("librdkafka-reader"), "librdkafka-reader", "ru", "zone-0"],
             "java-reader": [*java("HistoryReader"), *to, EVENTS, PARTITIONS, self.path("java-reader"), "java-reader", "rc", "zone-1"],
             "sarama-reader": [*go, "read", *to, EVENTS, PARTITIONS, self.path("sarama-reader"), "sarama-reader", "ru", "zone-2"],
@@ -112,6 +118,9 @@ class Chaos:
             "librdkafka-copier": [*python("history_copier.py"), *to, *copying, self.path("librdkafka-copier"), "librdkafka-copier"],
             "java-copier": [*java("HistoryCopier"), *to, *copying, self.path("java-copier"), "java-copier"],
         }
+
+    def start_clients(self):
+        programs = self.programs()
         for name, command in programs.items():
             with open(self.context.work / f"{name}.err", "wb") as errors:
                 self.children[name] = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=errors, stderr=errors)
@@ -212,7 +221,10 @@ class Chaos:
             self.write(event)
         self.write({"e": "job", "g": GROUP, "in": SOURCE, "out": OUT})
         check.eventually(lambda: last.settled(self.place.serving()[0], OUT, PARTITIONS), "no transaction is open any more", 60, 0.5)
-        for topic in (EVENTS, SOURCE, OUT):
+        self.read_logs(EVENTS, SOURCE, OUT)
+
+    def read_logs(self, *topics):
+        for topic in topics:
             last.read_log(self.place.serving()[0], topic, PARTITIONS, self.write)
         self.own.close()
 

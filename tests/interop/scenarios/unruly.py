@@ -1,0 +1,139 @@
+"""Object storage with moods: a proxy before MinIO asks for less, throttles one prefix, shows objects late, finds credentials expired and
+the bucket gone.
+
+Idempotent producers, librdkafka's and Java's, and a kcat that follows go on throughout. A raw producer with a time-out of 30 s is told of an
+outage within seconds, by a retriable error; what goes inline goes on; credentials are read again from the profile; nothing is
+restarted. At the end everything acknowledged is there, once and in order.
+"""
+
+import time
+import urllib.request
+
+from harness import check, load, minio, process, speak
+from harness.faulty import Faulty
+from harness.places import SILTSTONE
+
+TOPIC, PROBE, QUICK = "moods", "probe", "quick"
+TIMEOUT_MS = 30_000
+EARLY = 8  # seconds: patience, and the time until the first failure is known
+NOT_ENOUGH_REPLICAS = 19
+
+
+def run(context):
+    server = context.server
+    proxy = Faulty(server.port + 2, int(server.env["AWS_ENDPOINT_URL"].rpartition(":")[2])).start()
+    profile = context.work / "credentials"
+    credentials(profile, minio.SECRET)
+    server.stop()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del server.env[name]
+    # A cache that forgets soon, so that what was just written is read from the store.
+    server.env.update(AWS_ENDPOINT_URL=f"http://127.0.0.1:{proxy.listen}", AWS_SHARED_CREDENTIALS_FILE=str(profile),
+                      SILTSTONE_FLUSH__PATIENCE="3s", SILTSTONE_CACHE__BYTES="1MiB", SILTSTONE_CACHE__PAGE_BYTES="256KiB")
+    server.start()
+    first = server.pid
+    for name, write in ((TOPIC, "object"), (PROBE, "object"), (QUICK, "inline")):
+        process.run([SILTSTONE, "topic", "create", name, "--partitions", 4, "--config", f"siltstone.write={write}", "--bootstrap", context.bootstrap])
+    flow = load.Load(context, TOPIC, rate=3 << 19)
+    flow.progress("before all")
+    slowed(context, proxy, flow)
+    late(context, proxy, flow)
+    expired(context, proxy, flow, profile)
+    away(context, proxy, flow, "gone", "refuses", "refused")
+    away(context, proxy, flow, "busy", "fails", "failing")
+    flow.finish()
+    check.equal(server.pid, first, "the process is the one that was started")
+    check.that(server.alive(), "the server lives")
+    print(f"requests {dict(proxy.requests)}")
+
+
+def credentials(profile, secret):
+    profile.write_text(f"[default]\naws_access_key_id={minio.USER}\naws_secret_access_key={secret}\n")
+
+
+def slowed(context, proxy, flow):
+    """Two of three requests are turned away, then all PUTs of this agent for a moment: producers notice nothing but time."""
+    proxy.set("storm")
+    flow.progress("in a storm of SlowDown")
+    check.that(metric(context, "siltstone_objects_slow_downs_total") > 0, "the server was asked for less")
+    newest = max((path for path in proxy.written if b"/seg/" in path), key=proxy.written.get)
+    proxy.throttled = newest.rsplit(b"/", 2)[0]  # the part with the hash
+    proxy.set("throttle")
+    check.eventually(lambda: proxy.requests["throttle"] > 2, "its prefix is throttled", 20)
+    time.sleep(1)  # the mood itself, shorter than patience
+    proxy.set("pass")
+    flow.progress("after its prefix was throttled")
+    check.equal(metric(context, "siltstone_produce_turned_away_total"), 0, "batches that were turned away")
+
+
+def late(context, proxy, flow):
+    proxy.set("late")
+    flow.progress("while objects show late", records=600)
+    proxy.set("pass")
+    print(f"late answers: {proxy.requests['late']}")
+    check.that(proxy.requests["late"] > 0, "an object was asked for before it showed")
+
+
+def expired(context, proxy, flow, profile):
+    """The keys expire, then are wrong in truth, as MinIO finds itself; then the profile has the right ones again."""
+    credentials(profile, "no-secret-at-all")
+    proxy.set("expired")
+    told_early(context, "expired credentials", "refuses", "refused")
+    proxy.set("pass")
+    time.sleep(1)  # tries in which MinIO itself is asked
+    check.contains(ready(context), "ready, but", "/ready with wrong credentials")
+    credentials(profile, minio.SECRET)
+    back(context, flow, "new credentials")
+
+
+def away(context, proxy, flow, mode, how, why):
+    proxy.set(mode)
+    told_early(context, mode, how, why)
+    proxy.set("pass")
+    back(context, flow, f"'{mode}'")
+
+
+def told_early(context, what, how, why):
+    """The first error of a produce that would wait for 30 s; meanwhile what needs no object goes on."""
+    begin, code, rounds = time.monotonic(), 0, 0
+    connection = speak.Connection(context.bootstrap)
+    while code == 0:
+        check.that(time.monotonic() - begin < EARLY, f"{what}: told within {EARLY} s")
+        code, _ = produce(connection, PROBE)
+        rounds += 1
+    took = time.monotonic() - begin
+    check.equal(code, NOT_ENOUGH_REPLICAS, f"{what}: the error")
+    check.that(took < EARLY, f"{what}: told after {took:.1f} s, within {EARLY}")
+    check.eventually(lambda: metric(context, f'siltstone_produce_circuit_open{{why="{why}"}}') == 1, f"{what}: the circuit is open", EARLY)
+    check.contains(ready(context), f"ready, but the object store {how}", f"{what}: /ready")
+    begin = time.monotonic()
+    check.equal(produce(connection, PROBE)[0], NOT_ENOUGH_REPLICAS, f"{what}: the error while the circuit is open")
+    check.equal(produce(connection, QUICK)[0], 0, f"{what}: the error of a produce that goes inline")
+    print(f"{what}: told after {took:.1f} s and {rounds} requests; then two answers in {time.monotonic() - begin:.2f} s", flush=True)
+    connection.close()
+
+
+def produce(connection, topic):
+    return speak.produced(connection.call(speak.produce(topic, [(0, speak.batch(1000))], timeout_ms=TIMEOUT_MS)))[0]
+
+
+def back(context, flow, what):
+    begin = time.monotonic()
+    flow.progress(f"after {what}")
+    print(f"{what}: flows again {time.monotonic() - begin:.1f} s after", flush=True)
+    check.equal(ready(context), "ready\n", "/ready")
+
+
+def ready(context):
+    return page(context, "ready")
+
+
+def metric(context, name):
+    """The sum of a metric's values, over all labels or those that the name holds; 0 if there is none yet."""
+    lines = page(context, "metrics").splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and line[len(name):len(name) + 1] in (" ", "{"))
+
+
+def page(context, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{context.server.port + 1}/{name}", timeout=5) as answer:
+        return answer.read().decode()
