@@ -41,8 +41,8 @@ def panel(title, unit, queries, text="", stack=False):
     return {"title": title, "unit": unit, "queries": queries, "text": text, "stack": stack}
 
 
-PUTS = rate("siltstone_objects_requests_total", "cluster", ', kind=~"put|list"')
-GETS = rate("siltstone_objects_requests_total", "cluster", ', kind=~"get|head"')
+PUTS = rate("siltstone_objects_billed_requests_total", "cluster", ', class="write"')
+GETS = rate("siltstone_objects_billed_requests_total", "cluster", ', class="read"')
 HITS, MISSES = (rate(f"siltstone_cache_{what}_total", "cluster", ', part="page"') for what in ("hits", "misses"))
 FLUSHED, FLUSHES = (rate(f"siltstone_produce_{what}_total", "cluster", ', kind="object"') for what in ("flushed_bytes", "flushes"))
 
@@ -73,12 +73,14 @@ ROWS = [
     ("Object store: requests and cost", [
         panel("Requests", "reqps", [(rate("siltstone_objects_requests_total", "kind"), "{{kind}}")], "Attempts; retries and hedges count, as they do on the bill.", True),
         panel("Requests that did not succeed", "reqps", [(rate("siltstone_objects_requests_total", "kind, result", ', result!="ok"'), "{{kind}} {{result}}")],
-              "dropped: its twin was faster, or its deadline passed. refused: credentials or permissions."),
+              "dropped: its twin was faster, or its deadline passed. refused: credentials, permissions, no bucket. busy: asks for less."),
         panel("Time of a request, p99", "s", [(quantile(0.99, "siltstone_objects_request_seconds", "kind"), "{{kind}}")]),
         panel("Bytes", "Bps", [(rate("siltstone_objects_bytes_total", "kind"), "{{kind}}")]),
         panel("Retries and hedges", "reqps", [
             (rate("siltstone_objects_retries_total", "kind"), "retry {{kind}}"), (rate("siltstone_objects_hedges_total", "kind"), "hedge {{kind}}"),
-            (rate("siltstone_objects_hedge_wins_total", "kind"), "hedge was faster {{kind}}")]),
+            (rate("siltstone_objects_hedge_wins_total", "kind"), "hedge was faster {{kind}}"), (rate("siltstone_objects_slow_downs_total", "kind"), "asked for less {{kind}}")]),
+        panel("Nothing goes into objects", "short", [(gauge("siltstone_produce_circuit_open"), "{{instance}}: {{why}}"), (rate("siltstone_produce_turned_away_total", "cluster"), "batches turned away a second")],
+              "1: uploads fail, or are refused, and producers are told so at once (flush.patience)."),
         panel("Cost of requests, a month at this rate", "currencyUSD", [
             (f"{PUTS} * 2592000 / 1000 * $put_price", "PUT, LIST"), (f"{GETS} * 2592000 / 1000 * $get_price", "GET, HEAD")],
               "By the prices above, for 1,000 requests: S3's in us-east-1 unless you change them. Deletes cost nothing there. Storage and traffic are not in it.", True),
@@ -93,6 +95,15 @@ ROWS = [
         panel("From commit until folded", "s", quantiles("siltstone_produce_fold_seconds"), "How far agents follow behind what they wrote. At 5 s a shard is not served any more."),
         panel("Bytes kept in the metadata store", "Bps", [(rate("siltstone_produce_flushed_bytes_total", "instance", ', kind="inline"'), "{{instance}}")],
               "Until the compactor merges them; at most inline.bytes_per_second an agent.", True),
+        panel("Reads", "ops", [(rate("siltstone_metadata_reads_total", "kind"), "{{kind}}")], "Requests. version: read versions; an idle agent asks some twenty a second in all.", True),
+        panel("Transactions", "ops", [(rate("siltstone_metadata_commits_total", "result"), "{{result}}")], "conflict, too_old: decided about again. unknown, unavailable: the store is in trouble.", True),
+        panel("Bytes read and written", "Bps", [(rate("siltstone_metadata_read_bytes_total", "cluster"), "read"), (rate("siltstone_metadata_written_bytes_total", "cluster"), "written")], "Keys and values."),
+        panel("Keys read and written", "ops", [(rate("siltstone_metadata_read_keys_total", "cluster"), "read"), (rate("siltstone_metadata_written_keys_total", "cluster"), "written")]),
+        panel("Shards followed, keys watched", "short", [(gauge("siltstone_follow_shards"), "followed {{instance}}"), (gauge("siltstone_metadata_watches"), "watched {{instance}}")],
+              "An agent follows what clients are sent to it for, and what was used lately."),
+        panel("How far the last shard trails", "s", [(gauge("siltstone_follow_lag_seconds"), "{{instance}}")], "About 1 in peace. At 5 a shard is not served."),
+        panel("Looks and rounds", "ops", [(rate("siltstone_follow_looks_total", "result"), "looks, {{result}}"), (rate("siltstone_follow_rounds_total", "result"), "rounds, {{result}}"),
+                                          (rate("siltstone_follow_changes_total", "change"), "shards {{change}}")], "A look is at all shards at once, a round reads one shard's log."),
     ]),
     ("Memory, cache, process", [
         panel("Memory", "bytes", [(gauge("process_resident_memory_bytes"), "{{instance}}")]),
