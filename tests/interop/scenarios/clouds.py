@@ -3,9 +3,8 @@ read back from there, whole, in order, with kcat.
 """
 
 import hashlib
-import urllib.request
 
-from harness import check, process
+from harness import check, metrics, process
 from harness.emulators import Azure, Google
 from harness.places import SILTSTONE
 
@@ -57,7 +56,4 @@ def text(index):
 
 def requests(server, kind):
     """Requests of one kind that went well, by the server's own metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 1}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    found = [line for line in lines if line.startswith("siltstone_objects_requests_total") and f'kind="{kind}"' in line and 'result="ok"' in line]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+    return metrics.total(server.port + 1, "siltstone_objects_requests_total", kind=kind, result="ok")

@@ -1,7 +1,6 @@
 """Kafka's command-line tools for groups and transactions, as Kafka 4.2 ships them, each with its output checked."""
 
 import datetime
-import json
 import re
 import subprocess
 import time

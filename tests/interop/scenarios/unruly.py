@@ -7,9 +7,8 @@ restarted. At the end everything acknowledged is there, once and in order.
 """
 
 import time
-import urllib.request
 
-from harness import check, load, minio, process, speak
+from harness import check, load, metrics, minio, process, speak
 from harness.faulty import Faulty
 from harness.places import SILTSTONE
 
@@ -104,7 +103,7 @@ def told_early(context, what, how, why):
     took = time.monotonic() - begin
     check.equal(code, NOT_ENOUGH_REPLICAS, f"{what}: the error")
     check.that(took < EARLY, f"{what}: told after {took:.1f} s, within {EARLY}")
-    check.eventually(lambda: metric(context, f'siltstone_produce_circuit_open{{why="{why}"}}') == 1, f"{what}: the circuit is open", EARLY)
+    check.eventually(lambda: metric(context, "siltstone_produce_circuit_open", why=why) == 1, f"{what}: the circuit is open", EARLY)
     check.contains(ready(context), f"ready, but the object store {how}", f"{what}: /ready")
     begin = time.monotonic()
     check.equal(produce(connection, PROBE)[0], NOT_ENOUGH_REPLICAS, f"{what}: the error while the circuit is open")
@@ -125,15 +124,8 @@ def back(context, flow, what):
 
 
 def ready(context):
-    return page(context, "ready")
+    return metrics.page(context.server.port + 1, "ready")
 
 
-def metric(context, name):
-    """The sum of a metric's values, over all labels or those that the name holds; 0 if there is none yet."""
-    lines = page(context, "metrics").splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and line[len(name):len(name) + 1] in (" ", "{"))
-
-
-def page(context, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{context.server.port + 1}/{name}", timeout=5) as answer:
-        return answer.read().decode()
+def metric(context, name, **labels):
+    return metrics.total(context.server.port + 1, name, **labels)

@@ -4,13 +4,11 @@ must have a reason for (an owner that was late or failed). Then one agent is kil
 certificates: all is read through the rest as before.
 """
 
-import re
 import struct
 import threading
-import urllib.request
 import zlib
 
-from harness import batches, check, process, speak
+from harness import batches, check, metrics, process, speak
 from harness.cloud import Process
 from harness.minio import Minio
 from harness.places import SILTSTONE
@@ -41,10 +39,7 @@ class Agent(Process):
         return [*command[:at], "--http", f"{HOST}:{self.port + 2}", *command[at + 2:]]
 
     def metric(self, name, **labels):
-        with urllib.request.urlopen(f"http://{HOST}:{self.port + 2}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        found = [line for line in lines if re.match(name + r"[{ ]", line) and all(f'{key}="{value}"' in line for key, value in labels.items())]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+        return metrics.total(self.port + 2, name, **labels)
 
 
 def run(context):

@@ -6,16 +6,13 @@ the other is told to end while producers and a group go on: no record of a produ
 """
 
 import json
-import re
 import subprocess
 import threading
 import time
-import urllib.request
 
-from harness import check, load, process
+from harness import check, load, metrics, process
 from harness.places import SILTSTONE
 from harness.postgres import Postgres
-from harness.servers import HOST
 from harness.toolshell import ToolShell
 
 from .agents import Agent, Both, cluster, of
@@ -39,11 +36,7 @@ class Zoned(Agent):
 
     def counted(self, direction, zone):
         """Bytes by the zone of those that they were for, or came from."""
-        with urllib.request.urlopen(f"http://{HOST}:{self.port + 1}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-        lines = [line for line in text.splitlines() if line.startswith("siltstone_kafka_zone_bytes_total{")]
-        found = [line for line in lines if f'direction="{direction}"' in line and f'zone="{zone}"' in line]
-        return sum(int(re.search(r" (\d+)$", line).group(1)) for line in found)
+        return metrics.total(self.port + 1, "siltstone_kafka_zone_bytes_total", direction=direction, zone=zone)
 
 
 def run(context):
