@@ -8,6 +8,8 @@
 //! holds everything that was committed before the call (S6); a shard that could not be confirmed for [`STALE_AFTER`] or that
 //! can't be folded answers with an error, and nothing else on the agent suffers.
 
+#[cfg(test)]
+mod alone;
 mod common;
 mod followers;
 mod load;

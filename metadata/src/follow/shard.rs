@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{PartitionId, Position, RegistrationId, ShardId, TopicId};
-use siltstone_store::{Store, Version};
+use siltstone_log::{PartitionId, Position, ShardId, TopicId};
+use siltstone_store::Version;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::CONFIRM_EVERY;
 use super::common::Common;
 use super::load::{Frame, OwnOutcome};
 use super::look::Tick;
@@ -118,20 +117,6 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Shard `id` of `shards`, followed by itself: nobody looks at it together with others ([`super::Followers`]). Nothing is read before
-    /// [`Shard::run`] runs.
-    #[cfg(test)]
-    pub fn new(
-        id: ShardId,
-        shards: u16,
-        own: RegistrationId,
-        store: Arc<dyn Store>,
-        outcomes: Arc<dyn Outcomes>,
-    ) -> Arc<Self> {
-        let common = Common::new(shards, own, store, outcomes, Duration::ZERO, CONFIRM_EVERY);
-        Self::with(id, Arc::new(common))
-    }
-
     pub(super) fn with(id: ShardId, common: Arc<Common>) -> Arc<Self> {
         Arc::new(Shard {
             id,

@@ -202,7 +202,7 @@ impl Agent {
         store.set_faults(Faults::none());
         register(&store, &registration_row(own)).await.unwrap();
         let told = Arc::new(Told::default());
-        let shard = Shard::new(shard, cluster.shards, own, Arc::new(store.clone()), told.clone());
+        let shard = Shard::alone(shard, cluster.shards, own, Arc::new(store.clone()), told.clone());
         let task = tokio::spawn(shard.clone().run());
         Agent { store, own, shard, told, counter: AtomicU64::new(0), task }
     }
