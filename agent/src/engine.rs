@@ -24,10 +24,12 @@ use siltstone_zone::grpc::Pages;
 use tokio::task::JoinSet;
 
 use departure::Departure;
+use standing::Stands;
 
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::neighbours::{self, Peering};
+use crate::placement::{Placement, Placements};
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};
@@ -144,6 +146,7 @@ pub struct Engine {
     lender: PageCacheRef,
     transactions: Arc<Transactions>,
     producer_ids: Arc<ProducerIds>,
+    placements: Arc<Placements>,
     departure: Departure,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -161,15 +164,15 @@ impl std::fmt::Debug for PageCacheRef {
 fn follow(
     cluster: &ClusterRow,
     settings: &EngineSettings,
-    own: &RegistrationRow,
+    stands: &Stands,
     roster: &Roster,
     store: &Arc<dyn Store>,
     pending: &Arc<Pending>,
 ) -> Followers {
     let Linger(linger) = settings.presence.linger;
-    let followers = Followers::new(cluster.shards, own.id, store.clone(), pending.clone(), linger);
+    let followers = Followers::new(cluster.shards, stands.own.id, store.clone(), pending.clone(), linger);
     if !settings.exclusive {
-        followers.stand_for(&standing::shards(&roster.agents(), own, cluster.shards));
+        followers.stand_for(&stands.shards(&roster.agents(), cluster.shards));
     }
     followers
 }
@@ -260,7 +263,9 @@ impl Engine {
         let (registration, roster) = register(store.as_ref(), &ambient, &settings, &cluster).await?;
         let mut tasks = JoinSet::new();
         let pending = Arc::new(Pending::default());
-        let followers = follow(&cluster, &settings, &registration, &roster, &store, &pending);
+        let placements = Arc::new(Placements::default());
+        let stands = Stands { placements: placements.clone(), own: registration.clone() };
+        let followers = follow(&cluster, &settings, &stands, &roster, &store, &pending);
         let catalog = Catalog::new(store.clone());
         let direct = Arc::new(Segments { objects: objects.clone(), store: store.clone() });
         let source = neighbours::source(peering, &cluster, &registration, &roster, direct.clone());
@@ -296,7 +301,7 @@ impl Engine {
         );
         tasks.spawn(trimmer.run());
         if !settings.exclusive {
-            tasks.spawn(standing::run(roster.clone(), registration.clone(), followers.clone()));
+            tasks.spawn(stands.run(roster.clone(), followers.clone()));
         }
         keep_up(&mut tasks, &followers, &store, registration.id, checkpoint, &ambient);
         let groups = Groups::new(GroupsParts {
@@ -338,6 +343,7 @@ impl Engine {
             lender: PageCacheRef(lender),
             transactions,
             producer_ids,
+            placements,
             departure: Departure::default(),
             tasks: Mutex::new(tasks),
         }))
@@ -356,6 +362,11 @@ impl Engine {
     /// The agents that live, this one among them, by node id: as last seen, mostly a few seconds ago.
     pub fn agents(&self) -> Arc<Vec<Member>> {
         self.roster.agents()
+    }
+
+    /// Which agent does what just now, as clients of a listener are told.
+    pub(crate) fn placement(&self, listener: &str) -> Arc<Placement> {
+        self.placements.of(listener, self.agents(), self.cluster.shards)
     }
 
     /// Its settings.

@@ -2,16 +2,19 @@
 //!
 //! Guarantees: agents that see the same others give the same answer; every partition has one replica in each zone, and its leader for a client is
 //! the one in the client's zone, else one that all agree on; when an agent comes, goes, or changes its weight, only what it gets or gives
-//! up moves. It is advice: any agent takes any write, serves any read, and a group's lease says who coordinates it. Pure.
+//! up moves. Who drains is left out; who stands back leads nothing where others can. It is advice: any agent takes any write, serves any read, and a group's lease says who coordinates it. Pure.
 
+mod placements;
 pub mod score;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use siltstone_log::{PartitionId, RegistrationRow, ShardId, Standing, mix64, shard_of};
 use siltstone_metadata::lease::Member;
 
-use score::Score;
+pub(crate) use placements::Placements;
+use score::{Chance, Score};
 
 /// An agent as clients of one listener see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +43,7 @@ struct Competitor {
 pub struct Placement {
     /// By node id.
     brokers: Vec<Broker>,
-    /// Those that want a share, by zone: at least one in each.
+    /// Those that want a share, by zone, those that weigh the same together: at least one in each. Who is left out of them is listed all the same, as what it holds can be read there.
     zones: Vec<Vec<Competitor>>,
     /// By shard: from each zone those that share its partitions, one mostly. The zone that is first leads clients of no zone.
     shards: Vec<Vec<Vec<Competitor>>>,
@@ -53,13 +56,18 @@ impl Placement {
         let stays = agents.iter().filter(reached).any(|agent| !agent.standing.drains());
         let listed: Vec<&Member> =
             agents.iter().filter(reached).filter(|agent| !stays || !agent.standing.drains()).collect();
+        let able = listed.iter().any(|agent| !agent.standing.stands_back());
         let mut zones: BTreeMap<&str, Vec<Competitor>> = BTreeMap::new();
         for (index, Member { row, standing }) in listed.iter().enumerate() {
+            if able && standing.stands_back() {
+                continue;
+            }
             let weight = if stays { standing.weight() } else { Standing::FULL.weight() };
             zones.entry(&row.zone).or_default().push(Competitor { index, node: row.node, weight });
         }
         let brokers = listed.iter().filter_map(|agent| broker(&agent.row, listener)).collect();
-        let zones: Vec<Vec<Competitor>> = zones.into_values().collect();
+        let mut zones: Vec<Vec<Competitor>> = zones.into_values().collect();
+        zones.iter_mut().for_each(|zone| zone.sort_by_key(|competitor| competitor.weight));
         let shards = (0..shards).map(|shard| leaders(&zones, shard, shards)).collect();
         Placement { brokers, zones, shards }
     }
@@ -98,7 +106,8 @@ impl Placement {
     /// The agent to ask for what has this name first: a group, a transactional id.
     pub fn coordinator(&self, name: &str) -> Option<&Broker> {
         let key = mix64(name.bytes().fold(0, |key: u64, byte| mix64(key ^ u64::from(byte))));
-        self.brokers.get(best(self.zones.iter().flatten(), key)?.index)
+        let bests = self.zones.iter().filter_map(|zone| best(zone, key));
+        self.brokers.get(bests.max_by_key(|(score, _)| *score)?.1.index)
     }
 }
 
@@ -117,20 +126,12 @@ pub fn node(agent: &RegistrationRow) -> i32 {
 /// From each zone those that share a shard, the zone with the best of all first.
 fn leaders(zones: &[Vec<Competitor>], shard: u16, shards: u16) -> Vec<Vec<Competitor>> {
     let key = mix64(u64::from(shard));
-    let score = |competitor: &Competitor| Score::new(key, competitor.node, competitor.weight);
-    let mut of_zones: Vec<Vec<Competitor>> = zones
-        .iter()
-        .map(|zone| {
-            let mut zone = zone.clone();
-            zone.sort_by_key(|competitor| std::cmp::Reverse(score(competitor)));
-            // Where there are more agents than shards several share one, so that most of them have something to do.
-            let sharing = zone.len().div_ceil(usize::from(shards.max(1))).max(1);
-            zone.truncate(sharing);
-            zone
-        })
-        .collect();
-    of_zones.sort_by_key(|zone| std::cmp::Reverse(zone.first().map(score)));
-    of_zones
+    // Where there are more agents than shards several share one, so that most of them have something to do.
+    let sharing = |zone: &[Competitor]| zone.len().div_ceil(usize::from(shards.max(1))).max(1);
+    let mut of_zones: Vec<_> = zones.iter().map(|zone| bests(zone, key, sharing(zone))).collect();
+    of_zones.sort_by_key(|zone| Reverse(zone.first().map(|(score, _)| *score)));
+    let competitors = |zone: Vec<Scored>| zone.into_iter().map(|(_, competitor)| competitor).collect();
+    of_zones.into_iter().map(competitors).collect()
 }
 
 /// Of those that share a shard, the one for this partition.
@@ -139,11 +140,32 @@ fn of_partition(sharing: &[Competitor], PartitionId { topic, index }: PartitionI
         return Some(*only);
     }
     let topic = (topic.0 >> 64) as u64 ^ mix64(topic.0 as u64);
-    best(sharing, mix64(topic ^ mix64(u64::from(index)))).copied()
+    best(sharing, mix64(topic ^ mix64(u64::from(index)))).map(|(_, competitor)| competitor)
 }
 
-fn best<'a>(competitors: impl IntoIterator<Item = &'a Competitor>, key: u64) -> Option<&'a Competitor> {
-    competitors.into_iter().max_by_key(|competitor| Score::new(key, competitor.node, competitor.weight))
+type Scored = (Score, Competitor);
+
+/// The one with the greatest score. Sooner had where those that weigh the same are together.
+fn best(competitors: &[Competitor], key: u64) -> Option<Scored> {
+    bests(competitors, key, 1).into_iter().next()
+}
+
+/// So many with the greatest scores, the greatest first.
+fn bests(competitors: &[Competitor], key: u64, count: usize) -> Vec<Scored> {
+    let chance = |competitor: &Competitor| Chance::new(key, competitor.node);
+    let mut found: Vec<Scored> = Vec::new();
+    for group in competitors.chunk_by(|a, b| a.weight == b.weight) {
+        let mut group: Vec<(Chance, Competitor)> = group.iter().map(|one| (chance(one), *one)).collect();
+        if let Some(last) = count.checked_sub(1).filter(|last| *last < group.len()) {
+            group.select_nth_unstable_by_key(last, |(chance, _)| Reverse(*chance));
+            group.truncate(count);
+        }
+        let scored = |(_, one): (_, Competitor)| (Score::new(key, one.node, one.weight), one);
+        found.extend(group.into_iter().map(scored));
+    }
+    found.sort_by_key(|(score, _)| Reverse(*score));
+    found.truncate(count);
+    found
 }
 
 #[cfg(test)]

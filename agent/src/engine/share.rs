@@ -1,7 +1,8 @@
-//! How much this agent wants of what is shared out: more step by step as it warms up, next to nothing while it can store nothing.
+//! How much this agent wants of what is shared out: more step by step as it warms up, nothing while it can store nothing and others can.
 //!
-//! An agent that is cut off from the bucket tells producers to send again, here, for as long as they are sent here. So it stands back: whoever asks for
-//! metadata, for whatever reason, is sent to others. It comes back when something can be stored; where no agent can store anything all stand back, and share as before. It is advice, as all placement.
+//! An agent that is cut off from the bucket stands back: placement leaves it out where others can take its place, and producers that still come are told
+//! to ask who leads (`kafka/produce`). It comes back when something can be stored; where no agent can store anything all stand back, and share as
+//! before. It is advice, as all placement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,6 @@ use crate::produce::Writer;
 /// The share grows in so many steps.
 const STEPS: u32 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Of agents that want so little one is chosen only where all do.
-const LEAST: u16 = 1;
 
 /// Keeps how the agent stands.
 pub(super) struct Share {
@@ -43,8 +42,7 @@ impl Share {
         loop {
             sleep(step.map_or(LOOK_EVERY, |step| step.min(LOOK_EVERY))).await;
             let outage = self.writer.outage();
-            let wanted =
-                if outage.is_some() { Standing::new(LEAST) } else { warmed(begun.elapsed(), self.warmup) };
+            let wanted = if outage.is_some() { Standing::BACK } else { warmed(begun.elapsed(), self.warmup) };
             if wanted == stands {
                 continue;
             }

@@ -9,7 +9,6 @@ use siltstone_log::TopicRow;
 use siltstone_records::Scratch;
 
 use super::held::Wanting;
-use super::placements::Placements;
 use super::resolved::Resolved;
 use super::sessions::Sessions;
 use super::telemetry::Distance;
@@ -33,7 +32,6 @@ pub struct Broker {
     pub(super) answers: Budget,
     pub(super) wanting: Wanting,
     pub(super) scratches: Scratches,
-    pub(super) placements: Placements,
 }
 
 impl Broker {
@@ -53,7 +51,6 @@ impl Broker {
             answers: Budget::new(answer_bytes),
             wanting: Wanting::default(),
             scratches: Scratches::default(),
-            placements: Placements::default(),
         });
         let weak = Arc::downgrade(&broker);
         let config = move || weak.upgrade().map(|broker| broker.broker_config());

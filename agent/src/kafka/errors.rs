@@ -122,7 +122,7 @@ pub(super) fn verdict(verdict: &Verdict) -> Option<ErrorCode> {
 /// A batch that was not written, or may not have been. `None`: only closing the connection tells the truth.
 pub(super) fn write(error: &WriteError, version: i16, idempotent: bool) -> Option<ErrorCode> {
     match error {
-        // Nothing is in the log. Retriable without new metadata: another agent would meet the same storage.
+        // Nothing is in the log. Retriable without new metadata: as far as is known, another agent would meet the same storage.
         WriteError::Storage(_) | WriteError::Metadata(_) => Some(ErrorCode::NotEnoughReplicas),
         // Another agent may take it: clients ask for metadata first.
         WriteError::Ended => Some(ErrorCode::NotLeaderOrFollower),

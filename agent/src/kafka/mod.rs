@@ -19,7 +19,6 @@ mod held;
 mod limited;
 mod lookup;
 mod new_topic;
-mod placements;
 mod refused;
 mod resolved;
 mod server;

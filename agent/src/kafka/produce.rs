@@ -4,7 +4,7 @@
 //! passed; [`Begun::finish`] waits for the fold. A partition's records are one batch, as Kafka wants it; a batch that is refused costs its
 //! partition alone. acks 1 and -1 mean the same here: durable, and visible. Whether a batch belongs to an open
 //! transaction is looked at when it is committed, by the writer. An agent that is about to leave takes nothing more that is
-//! to be acknowledged.
+//! to be acknowledged; one that can store nothing says who leads instead, as soon as clients are told so in metadata.
 
 mod batch;
 mod outcome;
@@ -22,7 +22,6 @@ use siltstone_log::{PartitionId, TopicRow};
 use super::context::Context;
 use super::errors;
 use super::lookup::{TopicKey, Topics};
-use crate::engine::Engine;
 use crate::produce::{NewBatch, Reservation, Ticket};
 
 /// The first version that names topics by id.
@@ -57,7 +56,7 @@ struct Sent {
 
 /// A request whose batches are in the writer.
 pub(super) struct Begun {
-    engine: Arc<Engine>,
+    cx: Context,
     version: i16,
     acks: i16,
     timeout: Duration,
@@ -98,7 +97,7 @@ pub(super) async fn begin(
     let batches = check.batches;
     let ticket = cx.engine().writer().append(cx.connection, batches, reservation, acks != 0);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    Begun { engine: cx.engine().clone(), version, acks, timeout, ticket, topics }
+    Begun { cx: cx.clone(), version, acks, timeout, ticket, topics }
 }
 
 /// What is wrong with all of a request.

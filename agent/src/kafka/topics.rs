@@ -37,8 +37,7 @@ pub(super) fn is_internal(name: &str) -> bool {
 
 /// Which agent does what just now, as clients of this listener are told.
 pub(super) fn placement(cx: &Context) -> Arc<Placement> {
-    let (agents, shards) = (cx.engine().agents(), cx.engine().cluster().shards);
-    cx.broker.placements.of(&cx.listener, agents, shards)
+    cx.engine().placement(&cx.listener)
 }
 
 /// A partition's leader for this client, and one agent in each zone that stands for it; by node id.

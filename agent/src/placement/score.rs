@@ -5,27 +5,43 @@
 //! probability of w by the sum of all weights (W. Wang and C. V. Ravishankar, "Hash-based virtual hierarchies for scalable location
 //! service"). The base of the logarithm does not matter. It is computed bit by bit: floating point may differ in its last digit between machines and
 //! libraries, and agents would send clients back and forth. Pure.
+//!
+//! A logarithm is worth some forty hashes, and is needed only between different weights: of those that weigh the same the one with the greatest hash has
+//! the greatest score. So [`Chance`] is compared among them first. (A thousand agents with 256 shards: 1 ms, by scores alone 40.)
 
 use siltstone_log::mix64;
 
 /// Binary digits of a logarithm behind the point.
 const DIGITS: u32 = 32;
 
+/// What luck one competitor has with a key. Of two that weigh the same the one with the greater chance has the greater [`Score`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chance {
+    hash: u64,
+    node: u32,
+}
+
+impl Chance {
+    /// Of `node`, for `key`.
+    pub fn new(key: u64, node: u32) -> Chance {
+        Chance { hash: mix64(key ^ mix64(u64::from(node))), node }
+    }
+}
+
 /// How much a competitor deserves a key. Scores for one key are compared, never for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score {
     share: u128,
     /// Where two logarithms are the same in all their digits.
-    hash: u64,
-    node: u32,
+    chance: Chance,
 }
 
 impl Score {
     /// Of `node`, with this weight, for `key`. The weight 0 is below all others; it should not compete.
     pub fn new(key: u64, node: u32, weight: u16) -> Score {
-        let hash = mix64(key ^ mix64(u64::from(node)));
-        let share = (u128::from(weight) << 64) / u128::from(minus_log2(hash));
-        Score { share, hash, node }
+        let chance = Chance::new(key, node);
+        let share = (u128::from(weight) << 64) / u128::from(minus_log2(chance.hash));
+        Score { share, chance }
     }
 }
 

@@ -95,6 +95,21 @@ fn who_drains_is_not_listed_unless_it_is_alone() {
 }
 
 #[test]
+fn who_stands_back_is_listed_and_leads_nothing_where_others_can() {
+    let back = Standing::BACK.weight();
+    let some = placement(&[member(1, "a", back), member(2, "b", 100)]);
+    assert_eq!(some.brokers().iter().map(|broker| broker.node).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(some.replica_in(partition(0), "a"), None, "its zone's clients cross zones rather than wait");
+    assert_eq!(leaders(&some, Some("a")), [2; SHARDS as usize]);
+    assert_eq!(some.coordinator("g").map(|broker| broker.node), Some(2));
+    assert_eq!((some.stands(1), some.stands(2).len()), (Vec::new(), usize::from(SHARDS)));
+    // Nobody can: all share as before, each in its zone. Who drains counts for nothing.
+    let all = placement(&[member(1, "a", back), member(2, "b", back), member(3, "a", 0)]);
+    assert_eq!(leaders(&all, Some("a")), [1; SHARDS as usize]);
+    assert_eq!(leaders(&all, Some("b")), [2; SHARDS as usize]);
+}
+
+#[test]
 fn clients_of_a_listener_are_told_of_that_listener() {
     let mut both = member(1, "a", 1000);
     let place = Endpoint { host: "inside".to_owned(), port: 7 };
@@ -104,6 +119,24 @@ fn clients_of_a_listener_are_told_of_that_listener() {
     assert_eq!(inside.brokers().len(), 1, "the other one can't be reached so");
     assert_eq!((inside.brokers()[0].host.as_str(), inside.brokers()[0].port), ("inside", 7));
     assert_eq!(placement(&agents).brokers().len(), 2);
+}
+
+/// What is had by chances first is what all scores would say.
+#[test]
+fn the_best_are_those_with_the_greatest_scores() {
+    let competitor =
+        |node: u32| Competitor { index: node as usize, node, weight: [1000, 300, 300, 7][node as usize % 4] };
+    let mut competitors: Vec<Competitor> = (0..50).map(competitor).collect();
+    competitors.sort_by_key(|competitor| competitor.weight);
+    for key in 0..500 {
+        let mut wanted: Vec<Scored> =
+            competitors.iter().map(|one| (Score::new(key, one.node, one.weight), *one)).collect();
+        wanted.sort_by_key(|(score, _)| Reverse(*score));
+        for count in [1, 2, 7, 50, 60] {
+            assert_eq!(bests(&competitors, key, count), wanted[..count.min(50)]);
+        }
+    }
+    assert_eq!((best(&[], 1), bests(&competitors, 1, 0)), (None, Vec::new()));
 }
 
 /// More agents than shards in a zone: more of them than there are shards have something to do.
@@ -133,7 +166,7 @@ fn names_are_spread_by_weight() {
 }
 
 fn cluster() -> impl Strategy<Value = BTreeMap<u32, (usize, u16)>> {
-    btree_map(0_u32..1000, (0_usize..3, 1_u16..=1000), 2..12)
+    btree_map(0_u32..1000, (0_usize..3, 2_u16..=1000), 2..12)
 }
 
 fn members(agents: &BTreeMap<u32, (usize, u16)>) -> Vec<Member> {
@@ -145,7 +178,7 @@ proptest! {
 
     /// Whatever one agent does, only what it gets or gives up moves: in every zone, and for clients of none.
     #[test]
-    fn only_the_changed_agents_share_moves(agents in cluster(), pick: prop::sample::Index, weight in 0_u16..=1000) {
+    fn only_the_changed_agents_share_moves(agents in cluster(), pick: prop::sample::Index, weight in (1_u16..=1000).prop_map(|weight| if weight == 1 { 0 } else { weight })) {
         let node = *agents.keys().nth(pick.index(agents.len())).unwrap();
         let before = placement(&members(&agents));
         let mut changed = agents.clone();

@@ -76,7 +76,7 @@ pub enum Role {
 }
 
 /// How much of what is shared out among agents one of them wants, per mille of what a whole one takes: it rises from a little while the
-/// agent warms up, and is 0 once it drains. Who has no such row wants all of its share.
+/// agent warms up, is 1 while it stands back, and 0 once it drains. Who has no such row wants all of its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Standing {
     weight: u16,
@@ -87,6 +87,9 @@ impl Standing {
     pub const FULL: Standing = Standing { weight: 1000 };
     /// The weight of an agent that leaves: no client is sent to it any more.
     pub const DRAINING: Standing = Standing { weight: 0 };
+
+    /// The weight of an agent that can store nothing just now: clients are sent to it where all agents are so, else not.
+    pub const BACK: Standing = Standing { weight: 1 };
 
     /// So many of 1000; more counts as 1000.
     pub fn new(weight: u16) -> Standing {
@@ -101,6 +104,11 @@ impl Standing {
     /// Whether it is about to leave.
     pub fn drains(self) -> bool {
         self == Standing::DRAINING
+    }
+
+    /// Whether others had better be asked just now.
+    pub fn stands_back(self) -> bool {
+        self == Standing::BACK
     }
 
     /// The row's bytes.

@@ -3,11 +3,13 @@
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::produce::Response;
 use siltstone_kafka::produce::response::Partition;
+use siltstone_log::PartitionId;
 use siltstone_metadata::shard::Verdict;
 
 use super::{Begun, NO_OFFSET, Refused, Sent};
-use crate::engine::Engine;
-use crate::kafka::errors;
+use crate::kafka::context::Context;
+use crate::kafka::{errors, topics};
+use crate::placement::node;
 use crate::produce::{WriteError, WriteOutcome};
 
 /// What is to be said of one partition; an error can't be said, only shown by closing the connection.
@@ -19,7 +21,7 @@ impl Begun {
     /// # Errors
     /// Why the connection has to be closed.
     pub(crate) async fn finish(self) -> Result<Response, String> {
-        let Begun { engine, version, timeout, ticket, topics, .. } = self;
+        let Begun { cx, version, timeout, ticket, topics, .. } = self;
         let waiting = topics.iter().flat_map(|(_, parts)| parts).any(Result::is_ok);
         let outcomes = if waiting {
             tokio::time::timeout(timeout, ticket.outcomes()).await.ok()
@@ -33,11 +35,11 @@ impl Begun {
             for (answer, part) in topic.partition_responses.iter_mut().zip(parts) {
                 let index = answer.index;
                 let said = match part {
-                    Err(refused) => Ok(say_refused(&engine, refused)),
+                    Err(refused) => Ok(say_refused(&cx, refused)),
                     Ok(_) if !in_time => Ok(say(ErrorCode::RequestTimedOut)),
                     Ok(sent) => {
                         let outcome = outcomes.next().unwrap_or(Err(WriteError::Lost));
-                        say_outcome(&engine, version, &sent, outcome, topic.name.is_empty())
+                        say_outcome(&cx, version, &sent, outcome, topic.name.is_empty())
                     }
                 };
                 *answer = Partition { index, ..said? };
@@ -65,8 +67,8 @@ fn say(code: ErrorCode) -> Partition {
     Partition { error_code: code.code(), base_offset: NO_OFFSET, ..Partition::default() }
 }
 
-fn say_refused(engine: &Engine, refused: Refused) -> Partition {
-    let log_start = refused.log_start.map_or(NO_OFFSET, |id| log_start(engine, id));
+fn say_refused(cx: &Context, refused: Refused) -> Partition {
+    let log_start = refused.log_start.map_or(NO_OFFSET, |id| log_start(cx, id));
     Partition {
         error_message: refused.message,
         record_errors: refused.records,
@@ -75,12 +77,18 @@ fn say_refused(engine: &Engine, refused: Refused) -> Partition {
     }
 }
 
-fn log_start(engine: &Engine, id: siltstone_log::PartitionId) -> i64 {
-    engine.followers().of(id).partition(id, |state| state.log_start()).unwrap_or(NO_OFFSET)
+fn log_start(cx: &Context, id: PartitionId) -> i64 {
+    cx.engine().followers().of(id).partition(id, |state| state.log_start()).unwrap_or(NO_OFFSET)
 }
 
-fn say_outcome(engine: &Engine, version: i16, sent: &Sent, outcome: WriteOutcome, by_id: bool) -> Said {
-    let log_start_offset = log_start(engine, sent.partition);
+/// Whether clients like this one are sent to another agent for the partition by now: this one stands back.
+fn led_elsewhere(cx: &Context, id: PartitionId) -> bool {
+    let placement = topics::placement(cx);
+    placement.leader(id, cx.zone(None)).is_some_and(|leader| leader.node != node(cx.engine().registration()))
+}
+
+fn say_outcome(cx: &Context, version: i16, sent: &Sent, outcome: WriteOutcome, by_id: bool) -> Said {
+    let log_start_offset = log_start(cx, sent.partition);
     match outcome {
         Ok(Verdict::Appended { base_offset } | Verdict::Duplicate { base_offset }) => Ok(Partition {
             base_offset,
@@ -93,6 +101,10 @@ fn say_outcome(engine: &Engine, version: i16, sent: &Sent, outcome: WriteOutcome
         Ok(verdict) => {
             let code = errors::verdict(&verdict).unwrap_or(ErrorCode::UnknownServerError);
             Ok(Partition { log_start_offset, error_message: message(&verdict), ..say(code) })
+        }
+        Err(error @ WriteError::Storage(_)) if led_elsewhere(cx, sent.partition) => {
+            let error_message = Some(error.to_string());
+            Ok(Partition { error_message, ..say(ErrorCode::NotLeaderOrFollower) })
         }
         Err(error) => match errors::write(&error, version, sent.idempotent) {
             Some(code) => Ok(Partition { error_message: Some(error.to_string()), ..say(code) }),

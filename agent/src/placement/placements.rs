@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_metadata::lease::Member;
 
-use crate::placement::Placement;
+use super::Placement;
 
 /// The last placement of each listener, and the agents that it was made of.
 #[derive(Debug, Default)]
-pub(super) struct Placements(Mutex<BTreeMap<Arc<str>, Made>>);
+pub(crate) struct Placements(Mutex<BTreeMap<Arc<str>, Made>>);
 
 #[derive(Debug)]
 struct Made {
@@ -22,13 +22,13 @@ struct Made {
 
 impl Placements {
     /// The placement among these agents. The same list is known by its place in memory.
-    pub(super) fn of(&self, listener: &Arc<str>, agents: Arc<Vec<Member>>, shards: u16) -> Arc<Placement> {
+    pub(crate) fn of(&self, listener: &str, agents: Arc<Vec<Member>>, shards: u16) -> Arc<Placement> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = all.get(listener).filter(|made| Arc::ptr_eq(&made.agents, &agents)) {
             return made.placement.clone();
         }
         let placement = Arc::new(Placement::new(&agents, listener, shards));
-        all.insert(listener.clone(), Made { agents, placement: placement.clone() });
+        all.insert(listener.into(), Made { agents, placement: placement.clone() });
         placement
     }
 }
