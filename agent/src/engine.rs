@@ -22,6 +22,7 @@ use siltstone_objects::cache::PageCache;
 use siltstone_store::Store;
 use siltstone_zone::grpc::Pages;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use departure::Departure;
 use standing::Stands;
@@ -366,7 +367,18 @@ impl Engine {
 
     /// Which agent does what just now, as clients of a listener are told.
     pub(crate) fn placement(&self, listener: &str) -> Arc<Placement> {
-        self.placements.of(listener, self.agents(), self.cluster.shards)
+        let without = self.out_of_touch().then_some(self.registration.node);
+        self.placements.of(listener, self.agents(), without, self.cluster.shards)
+    }
+
+    /// Until when the others take this agent to be alive, unless they hear of it. Never, where there can be no others.
+    pub(crate) fn alive_until(&self) -> Option<Instant> {
+        (!self.settings.exclusive).then(|| self.roster.in_touch() + self.settings.lease)
+    }
+
+    /// Whether others do this agent's work by now, as it could give no sign of life; or nobody can do it.
+    pub(crate) fn out_of_touch(&self) -> bool {
+        self.alive_until().is_some_and(|until| until <= Instant::now())
     }
 
     /// Its settings.

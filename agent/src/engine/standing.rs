@@ -27,7 +27,7 @@ impl Stands {
     pub(super) fn shards(&self, agents: &Arc<Vec<Member>>, shards: u16) -> BTreeSet<ShardId> {
         let others = self.own.listeners.iter().map(|listener| listener.name.as_str());
         let listeners: BTreeSet<&str> = others.chain([""]).collect();
-        let of = |listener| self.placements.of(listener, agents.clone(), shards).stands(self.own.node);
+        let of = |listener| self.placements.of(listener, agents.clone(), None, shards).stands(self.own.node);
         listeners.into_iter().flat_map(of).collect()
     }
 

@@ -4,7 +4,8 @@
 //! passed; [`Begun::finish`] waits for the fold. A partition's records are one batch, as Kafka wants it; a batch that is refused costs its
 //! partition alone. acks 1 and -1 mean the same here: durable, and visible. Whether a batch belongs to an open
 //! transaction is looked at when it is committed, by the writer. An agent that is about to leave takes nothing more that is
-//! to be acknowledged; one that can store nothing says who leads instead, as soon as clients are told so in metadata.
+//! to be acknowledged; one that can store nothing, or is out of touch, has them ask who leads, as soon as
+//! clients are told of others in metadata.
 
 mod batch;
 mod outcome;
@@ -20,8 +21,9 @@ use siltstone_kafka::produce::response::{Partition, RecordError, Topic};
 use siltstone_log::{PartitionId, TopicRow};
 
 use super::context::Context;
-use super::errors;
 use super::lookup::{TopicKey, Topics};
+use super::{errors, topics};
+use crate::placement::node;
 use crate::produce::{NewBatch, Reservation, Ticket};
 
 /// The first version that names topics by id.
@@ -122,6 +124,9 @@ impl Check<'_> {
         // Who wants no answer would learn nothing by a refusal: its records are taken to the last.
         if self.answered {
             self.topics.still_served()?;
+            if self.cx.engine().out_of_touch() && led_elsewhere(self.cx, id) {
+                return Err(ErrorCode::NotLeaderOrFollower.into());
+            }
         }
         let records = data.records.unwrap_or_default().into_bytes();
         self.unyielded += records.len();
@@ -148,6 +153,12 @@ impl Check<'_> {
     fn config(&self, row: &TopicRow) -> Arc<TopicConfig> {
         self.cx.broker.topic_config(row)
     }
+}
+
+/// Whether clients like this one are sent to another agent for the partition by now: this one stands back, or is out of touch.
+fn led_elsewhere(cx: &Context, id: PartitionId) -> bool {
+    let placement = topics::placement(cx);
+    placement.leader(id, cx.zone(None)).is_some_and(|leader| leader.node != node(cx.engine().registration()))
 }
 
 impl Begun {

@@ -108,8 +108,10 @@ impl Membership {
             mutations: vec![Mutation::Add { key: beat::key(self.own), delta: 1 }],
             ..Commit::default()
         };
-        if let Err(error) = self.store.commit(commit).await {
-            tracing::debug!(%error, "beat not known to be written");
+        match (self.store.commit(commit).await, &self.roster) {
+            (Ok(_), Some(roster)) => roster.touched(),
+            (Ok(_), None) => {}
+            (Err(error), _) => tracing::debug!(%error, "beat not known to be written"),
         }
     }
 

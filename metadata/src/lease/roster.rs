@@ -5,17 +5,37 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_log::Role;
+use tokio::time::Instant;
 
 use super::Member;
 
 /// The agents that were there when somebody last looked, by node id, each once: of two lives of one agent the later.
-#[derive(Debug, Default)]
-pub struct Roster(Mutex<Arc<Vec<Member>>>);
+#[derive(Debug)]
+pub struct Roster {
+    agents: Mutex<Arc<Vec<Member>>>,
+    in_touch: Mutex<Instant>,
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Roster { agents: Mutex::default(), in_touch: Mutex::new(Instant::now()) }
+    }
+}
 
 impl Roster {
+    /// When this agent last gave a sign of life that others can see; when it began, before the first. After a lease's time without one, others do its work.
+    pub fn in_touch(&self) -> Instant {
+        *self.in_touch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sign of life was given now.
+    pub(super) fn touched(&self) {
+        *self.in_touch.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     /// As last told; empty before the first time. As long as nothing changes it is the same list, in the same place.
     pub fn agents(&self) -> Arc<Vec<Member>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes in who is alive, of whatever role.
@@ -24,7 +44,7 @@ impl Roster {
         // The same on all agents that saw the same.
         agents.sort_by_key(|Member { row, .. }| (row.node, std::cmp::Reverse(row.started), row.id));
         agents.dedup_by_key(|agent| agent.row.node);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if **known != agents {
             *known = Arc::new(agents);
         }

@@ -1,5 +1,7 @@
 //! What the command line says.
 
+use std::time::Duration;
+
 use crate::Failure;
 
 /// The cluster and its load.
@@ -13,7 +15,10 @@ pub(crate) struct Args {
     pub(crate) mib: f64,
     /// Bytes of a batch.
     pub(crate) batch: usize,
-    pub(crate) seconds: u64,
+    /// Until all is as it will be.
+    pub(crate) settle: Duration,
+    /// Over which it counts.
+    pub(crate) seconds: Duration,
 }
 
 impl Args {
@@ -25,7 +30,8 @@ impl Args {
             zones: 3,
             mib: 1024.0,
             batch: 5120,
-            seconds: 15,
+            settle: Duration::from_secs(90),
+            seconds: Duration::from_secs(15),
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -37,7 +43,8 @@ impl Args {
                 "--zones" => args.zones = value.parse()?,
                 "--mib" => args.mib = value.parse()?,
                 "--batch" => args.batch = value.parse()?,
-                "--seconds" => args.seconds = value.parse()?,
+                "--settle" => args.settle = Duration::from_secs(value.parse()?),
+                "--seconds" => args.seconds = Duration::from_secs(value.parse()?),
                 other => return Err(format!("{other}?").into()),
             }
         }

@@ -17,7 +17,7 @@ const REPLICAS: f64 = 3.0;
 /// Prints a table, and what follows from it.
 pub(crate) fn tell(args: &Args, idle: &Rates, busy: &Rates, written: u64) {
     let gib = written as f64 / f64::from(1 << 30);
-    let per_second = gib / args.seconds as f64;
+    let per_second = gib / args.seconds.as_secs_f64();
     println!("{:.2} GiB/s were acknowledged", per_second);
     println!(
         "| | idle, a second | under load, a second | for each agent | for each GiB |\n|---|---|---|---|---|"

@@ -1,16 +1,19 @@
 //! From what the fold said to what the client is told.
 
+use std::pin::pin;
+
 use siltstone_kafka::ErrorCode;
 use siltstone_kafka::produce::Response;
 use siltstone_kafka::produce::response::Partition;
 use siltstone_log::PartitionId;
 use siltstone_metadata::shard::Verdict;
 
-use super::{Begun, NO_OFFSET, Refused, Sent};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Begun, NO_OFFSET, Refused, Sent, led_elsewhere};
 use crate::kafka::context::Context;
-use crate::kafka::{errors, topics};
-use crate::placement::node;
-use crate::produce::{WriteError, WriteOutcome};
+use crate::kafka::errors;
+use crate::produce::{Ticket, WriteError, WriteOutcome};
 
 /// What is to be said of one partition; an error can't be said, only shown by closing the connection.
 type Said = Result<Partition, String>;
@@ -22,11 +25,13 @@ impl Begun {
     /// Why the connection has to be closed.
     pub(crate) async fn finish(self) -> Result<Response, String> {
         let Begun { cx, version, timeout, ticket, topics, .. } = self;
-        let waiting = topics.iter().flat_map(|(_, parts)| parts).any(Result::is_ok);
-        let outcomes = if waiting {
-            tokio::time::timeout(timeout, ticket.outcomes()).await.ok()
-        } else {
+        let idempotent: Vec<bool> =
+            topics.iter().flat_map(|(_, parts)| parts).flatten().map(|sent| sent.idempotent).collect();
+        let outcomes = if idempotent.is_empty() {
             Some(Vec::new())
+        } else {
+            let again = idempotent.iter().all(|idempotent| *idempotent);
+            outcomes(&cx, ticket, Instant::now() + timeout, again).await
         };
         let in_time = outcomes.is_some();
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
@@ -63,6 +68,21 @@ impl Begun {
     }
 }
 
+/// What became of the batches, if that is known in time. What is sent again without harm is not waited for once this agent is out of touch with the others:
+/// they know no less of it, and go on.
+async fn outcomes(cx: &Context, ticket: Ticket, deadline: Instant, again: bool) -> Option<Vec<WriteOutcome>> {
+    let mut outcomes = pin!(ticket.outcomes());
+    loop {
+        let alive = cx.engine().alive_until().filter(|_| again).unwrap_or(deadline);
+        if let Ok(outcomes) = timeout_at(alive.min(deadline), &mut outcomes).await {
+            return Some(outcomes);
+        }
+        if Instant::now() >= deadline || cx.engine().out_of_touch() {
+            return None;
+        }
+    }
+}
+
 fn say(code: ErrorCode) -> Partition {
     Partition { error_code: code.code(), base_offset: NO_OFFSET, ..Partition::default() }
 }
@@ -79,12 +99,6 @@ fn say_refused(cx: &Context, refused: Refused) -> Partition {
 
 fn log_start(cx: &Context, id: PartitionId) -> i64 {
     cx.engine().followers().of(id).partition(id, |state| state.log_start()).unwrap_or(NO_OFFSET)
-}
-
-/// Whether clients like this one are sent to another agent for the partition by now: this one stands back.
-fn led_elsewhere(cx: &Context, id: PartitionId) -> bool {
-    let placement = topics::placement(cx);
-    placement.leader(id, cx.zone(None)).is_some_and(|leader| leader.node != node(cx.engine().registration()))
 }
 
 fn say_outcome(cx: &Context, version: i16, sent: &Sent, outcome: WriteOutcome, by_id: bool) -> Said {
