@@ -154,14 +154,19 @@ fn best(competitors: &[Competitor], key: u64) -> Option<Scored> {
 fn bests(competitors: &[Competitor], key: u64, count: usize) -> Vec<Scored> {
     let chance = |competitor: &Competitor| Chance::new(key, competitor.node);
     let mut found: Vec<Scored> = Vec::new();
+    let scored = |one: &Competitor| (Score::new(key, one.node, one.weight), *one);
     for group in competitors.chunk_by(|a, b| a.weight == b.weight) {
+        if count == 1 {
+            // As nearly always: nothing has to be kept of the others.
+            found.extend(group.iter().max_by_key(|one| chance(one)).map(scored));
+            continue;
+        }
         let mut group: Vec<(Chance, Competitor)> = group.iter().map(|one| (chance(one), *one)).collect();
         if let Some(last) = count.checked_sub(1).filter(|last| *last < group.len()) {
             group.select_nth_unstable_by_key(last, |(chance, _)| Reverse(*chance));
             group.truncate(count);
         }
-        let scored = |(_, one): (_, Competitor)| (Score::new(key, one.node, one.weight), one);
-        found.extend(group.into_iter().map(scored));
+        found.extend(group.iter().map(|(_, one)| scored(one)));
     }
     found.sort_by_key(|(score, _)| Reverse(*score));
     found.truncate(count);

@@ -20,7 +20,7 @@ use crate::bucket::Bucket;
 /// How long the metadata store takes for anything.
 const METADATA: Duration = Duration::from_millis(2);
 /// Agents that start at the same time: more would only conflict over node ids.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 40;
 const PER_TOPIC: u32 = 1000;
 
 struct Time(Instant);
