@@ -371,9 +371,9 @@ impl Engine {
         self.placements.of(listener, self.agents(), without, self.cluster.shards)
     }
 
-    /// Until when the others take this agent to be alive, unless they hear of it. Never, where there can be no others.
+    /// Until when the others take this agent to be alive, unless they hear of it; `None`: there are no others.
     pub(crate) fn alive_until(&self) -> Option<Instant> {
-        (!self.settings.exclusive).then(|| self.roster.in_touch() + self.settings.lease)
+        self.has_company().then(|| self.roster.in_touch() + self.settings.lease)
     }
 
     /// Whether others do this agent's work by now, as it could give no sign of life; or nobody can do it.

@@ -155,4 +155,25 @@ async fn who_is_out_of_touch_keeps_no_idempotent_producer_waiting_and_names_the_
         }
     };
     timeout(DEADLINE, again).await.expect("the other one takes it");
+    // Who is not idempotent might have its records twice: it waits.
+    assert!(timeout(Duration::from_millis(50), other.frame()).await.is_err());
+}
+
+#[tokio::test]
+async fn who_is_alone_has_producers_wait_for_the_metadata() {
+    let metadata = MemoryStore::new(1, memory::Faults::none());
+    let mut alone = One::start(1, &foundations(metadata.clone()), metadata.handle(1)).await;
+    alone.server.topic("object", &[("siltstone.write", "object")]).await;
+    assert_eq!(alone.produce().await, ErrorCode::None);
+    alone.metadata.set_faults(memory::Faults::cut());
+    // Longer than a lease.
+    sleep(Duration::from_millis(1100)).await;
+    alone.client.send(12, &produce_to("object", -1, &[(0, idempotent(9, 0, 0, &[b"x"]))])).await;
+    assert!(
+        timeout(Duration::from_millis(200), alone.client.frame()).await.is_err(),
+        "nobody else could take it"
+    );
+    alone.metadata.set_faults(memory::Faults::none());
+    let (_, told) = alone.client.receive::<siltstone_kafka::produce::Request>(12).await;
+    assert_eq!(told.responses[0].partition_responses[0].error_code, 0);
 }
