@@ -4,6 +4,7 @@
 //! ([`Engine::ended`]): then it is dropped, which ends its tasks, and a new one may begin under a new registration.
 
 mod departure;
+mod placements;
 mod share;
 mod standing;
 
@@ -25,12 +26,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use departure::Departure;
+use placements::Placements;
 use standing::Stands;
 
 use crate::fetch::{Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::neighbours::{self, Peering};
-use crate::placement::{Placement, Placements};
+use crate::placement::Placement;
 use crate::produce::{Pending, WriteSettings, Writer, WriterParts};
 use crate::producer_ids::ProducerIds;
 use crate::transaction::{Sweeper, Transactions, TransactionsParts};

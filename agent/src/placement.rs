@@ -2,9 +2,9 @@
 //!
 //! Guarantees: agents that see the same others give the same answer; every partition has one replica in each zone, and its leader for a client is
 //! the one in the client's zone, else one that all agree on; when an agent comes, goes, or changes its weight, only what it gets or gives
-//! up moves. Who drains is left out; who stands back leads nothing where others can. It is advice: any agent takes any write, serves any read, and a group's lease says who coordinates it. Pure.
+//! up moves. Who drains is left out; who stands back leads nothing where others can. It is advice: any agent takes any write, serves any read, and a
+//! group's lease says who coordinates it. Pure.
 
-mod placements;
 pub mod score;
 
 use std::cmp::Reverse;
@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use siltstone_log::{PartitionId, RegistrationRow, ShardId, Standing, mix64, shard_of};
 use siltstone_metadata::lease::Member;
 
-pub(crate) use placements::Placements;
 use score::{Chance, Score};
 
 /// An agent as clients of one listener see it.
@@ -43,7 +42,8 @@ struct Competitor {
 pub struct Placement {
     /// By node id.
     brokers: Vec<Broker>,
-    /// Those that want a share, by zone, those that weigh the same together: at least one in each. Who is left out of them is listed all the same, as what it holds can be read there.
+    /// Those that want a share, by zone, those that weigh the same together: at least one in each. Who is left out of them is listed all the same, as what
+    /// it holds can be read there.
     zones: Vec<Vec<Competitor>>,
     /// By shard: from each zone those that share its partitions, one mostly. The zone that is first leads clients of no zone.
     shards: Vec<Vec<Vec<Competitor>>>,

@@ -11,7 +11,7 @@ use siltstone_log::{RegistrationRow, ShardId};
 use siltstone_metadata::follow::Followers;
 use siltstone_metadata::lease::{Member, Roster};
 
-use crate::placement::Placements;
+use super::placements::Placements;
 
 /// How soon a change of the roster is taken in.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

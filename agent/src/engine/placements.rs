@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use siltstone_log::Standing;
 use siltstone_metadata::lease::Member;
 
-use super::Placement;
+use crate::placement::Placement;
 
 /// The last placement of each listener, and the agents that it was made of.
 #[derive(Debug, Default)]
-pub(crate) struct Placements(Mutex<BTreeMap<Arc<str>, Made>>);
+pub(super) struct Placements(Mutex<BTreeMap<Arc<str>, Made>>);
 
 #[derive(Debug)]
 struct Made {
@@ -25,7 +25,7 @@ struct Made {
 
 impl Placements {
     /// The placement among these agents; one of them, `without`, leads nothing where others can. The same list is known by its place in memory.
-    pub(crate) fn of(
+    pub(super) fn of(
         &self,
         listener: &str,
         agents: Arc<Vec<Member>>,
