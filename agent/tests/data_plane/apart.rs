@@ -13,6 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::kit::{Client, DEADLINE, Server, batch, foundations, idempotent, produce_to, settings};
 
+/// So long that nobody is taken for dead on a busy machine.
+const LEASE: Duration = Duration::from_secs(3);
+
 struct One {
     server: Server,
     client: Client,
@@ -21,16 +24,11 @@ struct One {
 }
 
 impl One {
-    async fn start(node: u32, shared: &Foundations, metadata: MemoryStore) -> One {
+    async fn start(node: u32, lease: Duration, shared: &Foundations, metadata: MemoryStore) -> One {
         let bucket = Arc::new(FaultyStore::new(3));
         let objects = Objects::from_store(Arc::<FaultyStore>::clone(&bucket), "", &Options::default(), 1);
-        let mut settings = EngineSettings {
-            node,
-            port: 9091 + node as u16,
-            exclusive: false,
-            lease: Duration::from_secs(1),
-            ..settings()
-        };
+        let mut settings =
+            EngineSettings { node, port: 9091 + node as u16, exclusive: false, lease, ..settings() };
         settings.write.patience = Duration::from_millis(200);
         let foundations = Foundations { objects, store: Arc::new(metadata.clone()), ..shared.clone() };
         let engine = Engine::start(foundations, settings).await.unwrap();
@@ -79,9 +77,9 @@ impl One {
 async fn two() -> (One, One) {
     let metadata = MemoryStore::new(1, memory::Faults::none());
     let shared = foundations(metadata.clone());
-    let first = One::start(1, &shared, metadata.handle(1)).await;
+    let first = One::start(1, LEASE, &shared, metadata.handle(1)).await;
     first.server.topic("object", &[("siltstone.write", "object")]).await;
-    let second = One::start(2, &shared, metadata.handle(2)).await;
+    let second = One::start(2, LEASE, &shared, metadata.handle(2)).await;
     let known = async {
         while first.server.engine.agents().len() < 2 {
             sleep(Duration::from_millis(5)).await;
@@ -162,12 +160,12 @@ async fn who_is_out_of_touch_keeps_no_idempotent_producer_waiting_and_names_the_
 #[tokio::test]
 async fn who_is_alone_has_producers_wait_for_the_metadata() {
     let metadata = MemoryStore::new(1, memory::Faults::none());
-    let mut alone = One::start(1, &foundations(metadata.clone()), metadata.handle(1)).await;
+    let lease = Duration::from_secs(1);
+    let mut alone = One::start(1, lease, &foundations(metadata.clone()), metadata.handle(1)).await;
     alone.server.topic("object", &[("siltstone.write", "object")]).await;
     assert_eq!(alone.produce().await, ErrorCode::None);
     alone.metadata.set_faults(memory::Faults::cut());
-    // Longer than a lease.
-    sleep(Duration::from_millis(1100)).await;
+    sleep(lease + Duration::from_millis(100)).await;
     alone.client.send(12, &produce_to("object", -1, &[(0, idempotent(9, 0, 0, &[b"x"]))])).await;
     assert!(
         timeout(Duration::from_millis(200), alone.client.frame()).await.is_err(),
