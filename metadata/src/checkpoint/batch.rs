@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use siltstone_log::{ChunkRow, Extent, PartitionId, SegmentId, ShardId};
-use siltstone_store::{KeyRange, Mutation, Snapshot, StoreError};
+use siltstone_store::{Commit, KeyRange, Mutation, Snapshot, StoreError, Version};
 
 use crate::keys::segment_use;
 
@@ -18,9 +18,16 @@ pub(super) struct Batch {
     pub(super) mutations: Vec<Mutation>,
     pub(super) bytes: usize,
     pub(super) done: Vec<PartitionId>,
+    /// What is added to the uses of segments, by the transaction as a whole: partitions of a shard mostly lie in the same segments.
+    uses: BTreeMap<SegmentId, u64>,
 }
 
 impl Batch {
+    /// Empty; lands only while nobody has changed what these ranges hold.
+    pub(super) fn resting_on(reads: Vec<KeyRange>) -> Self {
+        Batch { reads, ..Batch::default() }
+    }
+
     /// Reads what the transaction replaces.
     pub(super) async fn read(
         &mut self,
@@ -32,15 +39,27 @@ impl Batch {
     }
 
     /// Counts what these extents use.
-    pub(super) fn count(&mut self, shard: ShardId, extents: &[Extent]) {
-        let uses = uses(extents.iter());
-        self.mutations.extend(uses.into_iter().map(|(segment, n)| segment_use::add(shard, segment, n)));
+    pub(super) fn count(&mut self, extents: &[Extent]) {
+        self.add_uses(extents, |n| n);
     }
 
     /// Takes off what these extents used.
-    pub(super) fn uncount(&mut self, shard: ShardId, extents: &[Extent]) {
-        let uses = uses(extents.iter()).into_iter();
-        self.mutations.extend(uses.map(|(segment, n)| segment_use::add(shard, segment, n.wrapping_neg())));
+    pub(super) fn uncount(&mut self, extents: &[Extent]) {
+        self.add_uses(extents, u64::wrapping_neg);
+    }
+
+    fn add_uses(&mut self, extents: &[Extent], sign: fn(u64) -> u64) {
+        for (segment, n) in uses(extents.iter()) {
+            let sum = self.uses.entry(segment).or_default();
+            *sum = sum.wrapping_add(sign(n));
+        }
+    }
+
+    /// The transaction, of this shard, as far as it is filled.
+    pub(super) fn commit(self, shard: ShardId, read_version: Version) -> Commit {
+        let Batch { reads, mut mutations, uses, .. } = self;
+        mutations.extend(uses.into_iter().map(|(segment, n)| segment_use::add(shard, segment, n)));
+        Commit { read_version: Some(read_version), reads, mutations, ..Commit::default() }
     }
 
     pub(super) fn set(&mut self, key: Bytes, value: Vec<u8>) {

@@ -89,19 +89,18 @@ impl Checkpointer {
             if !held.holds(snapshot.as_ref()).await? {
                 return Err(CheckpointError::LeaseLost);
             }
-            let mut batch = Batch { mutations: vec![held.beat()], ..self.batch(held) };
+            let mut batch = self.batch(held);
+            batch.mutations.push(held.beat());
             while batch.bytes < COMMIT_BYTES
                 && let Some(copied) = rest.next()
             {
                 self.add(held, &mut batch, snapshot.as_ref(), copied).await?;
             }
-            let Batch { mut reads, mutations, done, .. } = batch;
             if bugs::on(Bug::UnfencedCheckpoint) {
-                reads.clear();
+                batch.reads.clear();
             }
-            let commit =
-                Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
-            self.store.0.commit(commit).await?;
+            let done = std::mem::take(&mut batch.done);
+            self.send(snapshot.as_ref(), batch).await?;
             self.shard.checkpointed(&done, &BTreeSet::new(), horizon);
         }
         Ok(some)
@@ -146,7 +145,7 @@ impl Checkpointer {
             row.last_chunk = None;
         }
         if counted {
-            batch.count(shard, &new);
+            batch.count(&new);
         }
         if let Some(chunk) = row.last_chunk.filter(|chunk| room(chunk, new.len())) {
             let key = extent_chunk::key(shard, id, chunk.base);
@@ -191,7 +190,7 @@ impl Checkpointer {
             batch.set(extent_chunk::key(shard, id, chunk[0].base), encode_extents(chunk));
         }
         if counted {
-            batch.count(shard, extents);
+            batch.count(extents);
         }
         self.send(snapshot, batch).await
     }
@@ -215,7 +214,7 @@ impl Checkpointer {
             for (_, value) in &page.entries {
                 let extents =
                     decode_extents(value).map_err(|error| corrupt(shard, Position::ZERO, id, error))?;
-                batch.uncount(shard, &extents);
+                batch.uncount(&extents);
             }
             batch.mutations.push(Mutation::ClearRange { range: gone });
             self.send(snapshot.as_ref(), batch).await?;
@@ -226,13 +225,11 @@ impl Checkpointer {
     fn batch(&self, held: &Held) -> Batch {
         let mut reads = held.reads();
         reads.push(KeyRange::key(shard_counted::key(self.shard.id())));
-        Batch { reads, ..Batch::default() }
+        Batch::resting_on(reads)
     }
 
     async fn send(&self, snapshot: &dyn Snapshot, batch: Batch) -> Result<(), CheckpointError> {
-        let Batch { reads, mutations, .. } = batch;
-        let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
-        self.store.0.commit(commit).await?;
+        self.store.0.commit(batch.commit(self.shard.id(), snapshot.version())).await?;
         Ok(())
     }
 
