@@ -79,8 +79,17 @@ pub(super) async fn begin(
     let transactional_id = request.transactional_id.as_deref().map(Arc::from);
     let topics = Topics::new(cx);
     let answered = acks != 0;
-    let mut check =
-        Check { cx, version, transactional_id, topics, answered, batches: Vec::new(), unyielded: 0 };
+    let out_of_touch = cx.engine().out_of_touch();
+    let mut check = Check {
+        cx,
+        version,
+        transactional_id,
+        topics,
+        answered,
+        out_of_touch,
+        batches: Vec::new(),
+        unyielded: 0,
+    };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let key = TopicKey::new(version >= BY_ID, &topic.name, topic.topic_id);
@@ -114,6 +123,8 @@ struct Check<'a> {
     transactional_id: Option<Arc<str>>,
     topics: Topics<'a>,
     answered: bool,
+    /// See [`crate::engine::Engine::out_of_touch`].
+    out_of_touch: bool,
     batches: Vec<NewBatch>,
     unyielded: usize,
 }
@@ -124,7 +135,7 @@ impl Check<'_> {
         // Who wants no answer would learn nothing by a refusal: its records are taken to the last.
         if self.answered {
             self.topics.still_served()?;
-            if self.cx.engine().out_of_touch() && led_elsewhere(self.cx, id) {
+            if self.out_of_touch && led_elsewhere(self.cx, id) {
                 return Err(ErrorCode::NotLeaderOrFollower.into());
             }
         }

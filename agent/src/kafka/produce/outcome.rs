@@ -25,13 +25,10 @@ impl Begun {
     /// Why the connection has to be closed.
     pub(crate) async fn finish(self) -> Result<Response, String> {
         let Begun { cx, version, timeout, ticket, topics, .. } = self;
-        let idempotent: Vec<bool> =
-            topics.iter().flat_map(|(_, parts)| parts).flatten().map(|sent| sent.idempotent).collect();
-        let outcomes = if idempotent.is_empty() {
-            Some(Vec::new())
-        } else {
-            let again = idempotent.iter().all(|idempotent| *idempotent);
-            outcomes(&cx, ticket, Instant::now() + timeout, again).await
+        let idempotent = topics.iter().flat_map(|(_, parts)| parts).flatten().map(|sent| sent.idempotent);
+        let outcomes = match idempotent.reduce(|all, one| all && one) {
+            Some(again) => outcomes(&cx, ticket, Instant::now() + timeout, again).await,
+            None => Some(Vec::new()),
         };
         let in_time = outcomes.is_some();
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
