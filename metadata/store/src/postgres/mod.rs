@@ -23,6 +23,7 @@
 //! It opens a fixed number of connections, all of which come back by themselves. It needs connections that keep their session:
 //! a pooler between them must not be in transaction mode.
 
+mod gather;
 mod listen;
 mod options;
 mod reads;

@@ -1,33 +1,47 @@
 //! Reading: a few connections, on each of which many reads are under way at once.
 //!
-//! A snapshot is nothing but its version: every read says which one it wants, and is told the horizon with the answer, as of
+//! Single keys and last versions that are asked for at the same time go in one statement ([`Gather`]). A snapshot is nothing but its version: every read says which one it wants, and is told the horizon with the answer, as of
 //! the same moment. So a snapshot holds no transaction open, and outlives the connection that it was taken on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, Statement};
 
+use super::gather::Gather;
 use super::session::{Connector, Parameter, Session, Trouble};
 use crate::{StoreError, Version};
 
 /// Pause before a read is tried again on another connection, and before another is made after a failure.
 const RETRY: Duration = Duration::from_millis(50);
+/// Keys of one statement: a value has up to 100,000 bytes.
+const GETS_AT_ONCE: usize = 64;
+const HEADS_AT_ONCE: usize = 1 << 16;
 
 const HEAD: &str =
     "SELECT coalesce((SELECT max(version) FROM siltstone_commit), 0), horizon FROM siltstone_meta";
+
+const GETS: &str = "SELECT horizon, asked.place, (SELECT value FROM siltstone_entry entry WHERE entry.key = asked.key \
+     AND entry.version <= asked.version ORDER BY entry.version DESC LIMIT 1) \
+     FROM siltstone_meta, unnest($1::bytea[], $2::bigint[]) WITH ORDINALITY AS asked (key, version, place)";
+
+const GET_LONG: &str = "SELECT horizon, (SELECT value FROM siltstone_long WHERE key = $1 AND version <= $2 \
+     ORDER BY version DESC LIMIT 1) FROM siltstone_meta";
 
 /// The reads that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Query {
     /// The last version, and the horizon.
     Head,
-    /// Horizon and value; of a key that is too long for the index.
-    Get { long: bool },
+    /// Horizon, place and value of many keys, each at a version of its own.
+    Gets,
+    /// Horizon and value of a key that is too long for the index.
+    GetLong,
     /// Horizon, whether there are long keys, key, value, and how many entries there are with it up to the limit.
     Range { long: bool, reverse: bool },
 }
@@ -35,8 +49,8 @@ pub(super) enum Query {
 impl Query {
     const ALL: [Query; 7] = [
         Query::Head,
-        Query::Get { long: false },
-        Query::Get { long: true },
+        Query::Gets,
+        Query::GetLong,
         Query::Range { long: false, reverse: false },
         Query::Range { long: false, reverse: true },
         Query::Range { long: true, reverse: false },
@@ -47,11 +61,8 @@ impl Query {
         let table = |long| if long { "siltstone_long" } else { "siltstone_entry" };
         match self {
             Query::Head => HEAD.to_owned(),
-            Query::Get { long } => format!(
-                "SELECT horizon, (SELECT value FROM {} WHERE key = $1 AND version <= $2 \
-                 ORDER BY version DESC LIMIT 1) FROM siltstone_meta",
-                table(long)
-            ),
+            Query::Gets => GETS.to_owned(),
+            Query::GetLong => GET_LONG.to_owned(),
             Query::Range { long, reverse } => range(table(long), reverse),
         }
     }
@@ -91,9 +102,20 @@ pub(super) struct Reads {
     connector: Connector,
     lanes: Vec<Lane>,
     next: AtomicUsize,
+    heads: Arc<Gather<(), Version>>,
+    gets: Arc<Gather<Asked, Found>>,
     /// The greatest version that this handle knows of.
     seen: AtomicU64,
 }
+
+/// A key, and the version as of which it is asked for.
+pub(super) struct Asked {
+    pub(super) key: Vec<u8>,
+    pub(super) version: i64,
+}
+
+/// The horizon, and the value.
+pub(super) type Found = (Version, Option<Bytes>);
 
 struct Lane {
     slot: Mutex<Slot>,
@@ -131,7 +153,8 @@ impl Reads {
         let permits = connector.options.reads_per_connection.clamp(1, 1 << 16);
         let lane = |_| Lane { slot: Mutex::default(), permits: Semaphore::new(permits) };
         let lanes = (0..connector.options.readers.max(1)).map(lane).collect();
-        Reads { connector, lanes, next: AtomicUsize::new(0), seen: AtomicU64::new(0) }
+        let (heads, gets) = (Gather::new(HEADS_AT_ONCE), Gather::new(GETS_AT_ONCE));
+        Reads { connector, lanes, next: AtomicUsize::new(0), heads, gets, seen: AtomicU64::new(0) }
     }
 
     /// The greatest version that this handle was told of.
@@ -145,7 +168,16 @@ impl Reads {
     }
 
     /// The version of the last commit.
-    pub(super) async fn head(&self) -> Result<Version, StoreError> {
+    pub(super) async fn head(self: &Arc<Self>) -> Result<Version, StoreError> {
+        let reads = self.clone();
+        let all = move |asked: Vec<()>| {
+            let reads = reads.clone();
+            async move { Ok(vec![reads.read_head().await?; asked.len()]) }
+        };
+        self.heads.ask((), all).await
+    }
+
+    async fn read_head(&self) -> Result<Version, StoreError> {
         let before = self.seen();
         let rows = self.run(Query::Head, &[]).await?;
         let version = version(&rows, 0)?;
@@ -156,6 +188,32 @@ impl Reads {
         }
         self.saw(version);
         Ok(version)
+    }
+
+    /// The value of a key that the index takes.
+    pub(super) async fn get(self: &Arc<Self>, asked: Asked) -> Result<Found, StoreError> {
+        let reads = self.clone();
+        let all = move |asked: Vec<Asked>| {
+            let reads = reads.clone();
+            async move { reads.read_all(&asked).await }
+        };
+        self.gets.ask(asked, all).await
+    }
+
+    async fn read_all(&self, asked: &[Asked]) -> Result<Vec<Found>, StoreError> {
+        let keys: Vec<&[u8]> = asked.iter().map(|asked| asked.key.as_slice()).collect();
+        let versions: Vec<i64> = asked.iter().map(|asked| asked.version).collect();
+        let rows = self.run(Query::Gets, &[&keys, &versions]).await?;
+        let horizon = version(&rows, 0)?;
+        let mut found = vec![(horizon, None); asked.len()];
+        for row in &rows {
+            let place = row.try_get::<_, i64>(1).ok().and_then(|place| usize::try_from(place - 1).ok());
+            let slot = place.and_then(|place| found.get_mut(place));
+            let value = row.try_get::<_, Option<&[u8]>>(2).map_err(|_| corrupt("a value is not bytes"))?;
+            let (_, slot) = slot.ok_or_else(|| corrupt("a place is no number"))?;
+            *slot = value.map(Bytes::copy_from_slice);
+        }
+        Ok(found)
     }
 
     /// The rows of a query. Tries again on a new connection, for as long as the settings say: reading twice does no harm.

@@ -24,6 +24,7 @@ const SETTINGS: &str = "\
     SET enable_mergejoin = off;\
     SET enable_sort = off;\
     SET jit = off;\
+    SET plan_cache_mode = force_generic_plan;\
     SELECT set_config('synchronous_commit', 'on', false) \
         WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::Row;
 
-use super::reads::{Query, Reads, corrupt, version};
+use super::reads::{Asked, Query, Reads, corrupt, version};
 use crate::{Entry, KeyRange, Page, RangeLimit, Snapshot, StoreError, Version, check};
 
 /// Keys of more bytes are in a table of their own: an index of PostgreSQL takes no more than 2,704.
@@ -28,8 +28,12 @@ impl Snapshot for At {
 
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check::read_key(key)?;
-        let query = Query::Get { long: key.len() > LONGEST_INDEXED };
-        let rows = self.reads.run(query, &[&key, &self.number()]).await?;
+        if key.len() <= LONGEST_INDEXED {
+            let asked = Asked { key: key.to_vec(), version: self.number() };
+            let (horizon, value) = self.reads.get(asked).await?;
+            return self.shows(horizon).map(|()| value);
+        }
+        let rows = self.reads.run(Query::GetLong, &[&key, &self.number()]).await?;
         self.check(&rows)?;
         let value = rows.first().map(|row| row.try_get::<_, Option<&[u8]>>(1)).transpose();
         let value = value.map_err(|_| corrupt("a value is not bytes"))?;
@@ -70,7 +74,12 @@ impl At {
 
     /// Whether the rows show what this snapshot is to show.
     fn check(&self, rows: &[Row]) -> Result<(), StoreError> {
-        if version(rows, 0)? > self.version { Err(StoreError::TooOld) } else { Ok(()) }
+        self.shows(version(rows, 0)?)
+    }
+
+    /// Whether what was read under this horizon shows what this snapshot is to show.
+    fn shows(&self, horizon: Version) -> Result<(), StoreError> {
+        if horizon > self.version { Err(StoreError::TooOld) } else { Ok(()) }
     }
 
     /// The first entries of a range, as many as one question brings.
