@@ -115,7 +115,9 @@ struct Basis {
 
 /// What came of a transaction.
 enum Sent {
-    Committed,
+    Committed(Version),
+    /// The fold has told what there was to tell: the registration is over.
+    Told,
     /// Nothing of it is or will be in any log.
     Refused(WriteError),
 }
@@ -148,10 +150,11 @@ impl Committer {
             let result = self.send(&plan, &mut known).await;
             metrics::histogram!("siltstone_produce_commit_seconds").record(began.elapsed().as_secs_f64());
             match result {
-                Sent::Committed => {
+                Sent::Committed(version) => {
                     let shards: BTreeSet<ShardId> = sent.iter().map(|(shard, _)| *shard).collect();
-                    shards.iter().for_each(|shard| self.followers.shard(*shard).poke());
+                    shards.iter().for_each(|shard| self.followers.shard(*shard).appended(version));
                 }
+                Sent::Told => {}
                 Sent::Refused(error) => {
                     counters = before;
                     self.refuse(&sent, &error);
@@ -198,7 +201,7 @@ impl Committer {
             match self.store.commit(commit).await {
                 Ok(committed) => {
                     *known = Some((committed.version, Instant::now()));
-                    return Sent::Committed;
+                    return Sent::Committed(committed.version);
                 }
                 Err(CommitError::TooLarge(why)) => {
                     tracing::error!(%why, "a transaction of the write path is over a limit: a defect");
@@ -240,7 +243,7 @@ impl Committer {
     async fn after_end(&self) -> Sent {
         self.followers.shards().iter().for_each(|shard| shard.poke());
         self.pending.ended().wait_for(|ended| ended).await;
-        Sent::Committed
+        Sent::Told
     }
 
     /// What a try stands on; `None` if the registration is over.

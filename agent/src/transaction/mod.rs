@@ -153,13 +153,12 @@ impl Transactions {
         let Plan { mut reads, mutations, mut shards } = plan;
         reads.push(KeyRange::key(cluster::key()));
         let commit = Commit { read_version: Some(snapshot.version()), reads, mutations, ..Commit::default() };
-        match self.parts.store.commit(commit).await {
-            Ok(_) => {}
-            Err(CommitError::TooLarge(why)) => return Err(TransactionError::TooLarge(why)),
-            Err(error) => return Err(TransactionError::Unavailable(error.to_string())),
-        }
+        let committed = self.parts.store.commit(commit).await.map_err(|error| match error {
+            CommitError::TooLarge(why) => TransactionError::TooLarge(why),
+            error => TransactionError::Unavailable(error.to_string()),
+        })?;
         shards.dedup();
-        shards.iter().for_each(|shard| self.parts.followers.shard(*shard).poke());
+        shards.iter().for_each(|shard| self.parts.followers.shard(*shard).appended(committed.version));
         Ok(())
     }
 }

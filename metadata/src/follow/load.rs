@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use siltstone_log::{
     Entry, FormatError, PartitionId, PartitionRow, Position, RegistrationId, ShardHead, ShardId, TopicId,
 };
-use siltstone_store::{RangeLimit, Snapshot, StoreError};
+use siltstone_store::{Page, RangeLimit, Snapshot, StoreError};
 
 use crate::keys::{partition_row, parts, shard_floor, shard_head, shard_log, shard_voids};
 use crate::shard::{Applied, Effect, MAX_LEVEL, PartitionState, ShardState};
 
 /// Bytes of log read at a time.
 const PAGE_BYTES: usize = 4 << 20;
+/// Rows read at a time when a shard is loaded.
+const ROWS_AT_ONCE: usize = 16;
 
 /// Why a shard could not be read on.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,8 +82,8 @@ fn halted(shard: ShardId, position: Position, reason: impl ToString) -> FollowEr
 }
 
 pub(super) async fn frame(snapshot: &dyn Snapshot, shard: ShardId) -> Result<Frame, FollowError> {
-    let floor = snapshot.get(&shard_floor::key(shard)).await?;
-    let voids = snapshot.get(&shard_voids::key(shard)).await?;
+    let (floor, voids) = (shard_floor::key(shard), shard_voids::key(shard));
+    let (floor, voids) = futures::try_join!(snapshot.get(&floor), snapshot.get(&voids))?;
     let floor = shard_floor::decode(floor.as_deref())
         .ok_or_else(|| halted(shard, Position::ZERO, "the floor's value is not a position"))?;
     let voids = shard_voids::decode(voids.as_deref())
@@ -88,15 +91,23 @@ pub(super) async fn frame(snapshot: &dyn Snapshot, shard: ShardId) -> Result<Fra
     Ok(Frame { floor, voids })
 }
 
-/// The next entries behind `from`, without voided ones.
-pub(super) async fn page(
+/// What the log holds next behind `from`, as it lies in the store.
+pub(super) async fn behind(
     snapshot: &dyn Snapshot,
+    shard: ShardId,
+    from: Position,
+) -> Result<Page, StoreError> {
+    let limit = RangeLimit { bytes: PAGE_BYTES, ..RangeLimit::default() };
+    snapshot.range(&shard_log::after(shard, from), limit).await
+}
+
+/// The entries of what was read behind `from`, without voided ones.
+pub(super) fn page(
+    page: &Page,
     shard: ShardId,
     from: Position,
     frame: &Frame,
 ) -> Result<LogPage, FollowError> {
-    let limit = RangeLimit { bytes: PAGE_BYTES, ..RangeLimit::default() };
-    let page = snapshot.range(&shard_log::after(shard, from), limit).await?;
     let mut entries = Vec::with_capacity(page.entries.len());
     let mut last = from;
     for (key, value) in &page.entries {
@@ -183,23 +194,31 @@ pub(super) async fn load(
     partitions: &BTreeSet<PartitionId>,
     own: RegistrationId,
 ) -> Result<(ShardState, Frame, Folded), FollowError> {
-    let frame = frame(snapshot, shard).await?;
-    let head = match parts::get(snapshot, &shard_head::prefix(shard)).await? {
+    let head = shard_head::prefix(shard);
+    let rows =
+        stream::iter(partitions.iter().copied())
+            .map(|partition| async move {
+                Ok((partition, row(snapshot, shard, partition, Position::ZERO).await?))
+            })
+            .buffered(ROWS_AT_ONCE)
+            .try_collect::<Vec<_>>();
+    let head = async { Ok::<_, FollowError>(parts::get(snapshot, &head).await?) };
+    let (frame, head, rows) = futures::try_join!(frame(snapshot, shard), head, rows)?;
+    let head = match head {
         Some(bytes) => ShardHead::decode(&bytes).map_err(|error| halted(shard, frame.floor, error))?,
         None => ShardHead { level: crate::shard::MIN_LEVEL, ..ShardHead::default() },
     };
     let mut state = ShardState::new(shard, shards, frame.floor, head);
     check_level(&state)?;
-    for partition in partitions {
-        let row = row(snapshot, shard, *partition, frame.floor).await?;
+    for (partition, row) in rows {
         let expired = state.head().expired;
-        state.insert(*partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
+        state.insert(partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
     }
     let passed = state.head().counters.get(&own).copied().unwrap_or(0);
     let mut folded = Folded { passed, ..Folded::default() };
     let mut from = frame.floor;
     loop {
-        let page = page(snapshot, shard, from, &frame).await?;
+        let page = page(&behind(snapshot, shard, from).await?, shard, from, &frame)?;
         fold(&mut state, &page.entries, own, &mut folded)?;
         if !page.more {
             break;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{PartitionId, Position};
-use siltstone_store::{Snapshot, Watch};
+use siltstone_store::{Page, Snapshot, Version, Watch};
 use tokio::time::Instant;
 
 use super::load::{self, Folded, FollowError, Frame, LogPage, OwnOutcome};
@@ -43,10 +43,14 @@ impl Shard {
         let mut watch: Option<Watch> = None;
         let mut retry = RETRY_FIRST;
         loop {
-            if watch.is_none() {
+            let news = watch.is_none();
+            if news {
                 watch = self.common.watch(&shard_tick::key(self.id())).await;
             }
-            let result = self.round().await;
+            let result = match self.own_commit(news) {
+                Some(version) => self.round_to(version).await,
+                None => self.round().await,
+            };
             telemetry::round(result.is_ok());
             let pause = match result {
                 Ok(()) => {
@@ -102,7 +106,7 @@ impl Shard {
         inner.frame = Frame { floor: Position::ZERO, voids: BTreeSet::new() };
         inner.dirty = Dirty::default();
         inner.used.clear();
-        (inner.confirmed, inner.complete, inner.tick) = (None, None, None);
+        (inner.confirmed, inner.complete, inner.own, inner.tick) = (None, None, None, None);
         (inner.swept, inner.halted) = (None, None);
         true
     }
@@ -123,6 +127,28 @@ impl Shard {
         }
     }
 
+    /// The version to read on to, if all that asks for a round is an own commit: then there is no need to ask for a fresh one.
+    fn own_commit(&self, news: bool) -> Option<Version> {
+        let mut inner = self.lock();
+        let asked = inner.requested > self.completed.get() || !inner.wanted.is_empty();
+        let usable = inner.state.is_some() && inner.halted.is_none();
+        inner.own.take().filter(|_| !news && !asked && usable)
+    }
+
+    /// Reads the log on to this version. Confirms nothing: others may have appended since.
+    async fn round_to(&self, version: Version) -> Result<(), FollowError> {
+        if self.lock().complete >= Some(version) {
+            return Ok(());
+        }
+        let _permit = self.common.rounds.acquire().await.ok();
+        let Ok(snapshot) = self.common.store.snapshot_at(version).await else {
+            // Too old already, or lost: the next round asks for a fresh one.
+            self.poke();
+            return Ok(());
+        };
+        self.read_to(snapshot.as_ref(), &BTreeSet::new()).await
+    }
+
     /// One look at the log: everything committed before it began is folded when it ends.
     async fn round(&self) -> Result<(), FollowError> {
         // Never closed. Who waits here waits for others that read: nothing is told as new that isn't.
@@ -137,19 +163,10 @@ impl Shard {
             (inner.requested, inner.wanted.clone())
         };
         let snapshot = self.common.store.snapshot().await?;
-        let frame = load::frame(snapshot.as_ref(), self.id()).await?;
-        if self.must_reload(&frame) {
-            self.reload(snapshot.as_ref(), &wanted).await?;
-        } else {
-            self.advance(snapshot.as_ref(), frame).await?;
-            if !wanted.is_empty() {
-                self.add(snapshot.as_ref(), &wanted).await?;
-            }
-        }
+        self.read_to(snapshot.as_ref(), &wanted).await?;
         {
             let mut inner = self.lock();
             inner.confirmed = inner.confirmed.max(Some(began));
-            inner.complete = inner.complete.max(Some(snapshot.version()));
             if !inner.for_good {
                 inner.halted = None;
             }
@@ -157,6 +174,27 @@ impl Shard {
             evict_idle(&mut inner, Instant::now());
         }
         self.completed.raise(ticket);
+        Ok(())
+    }
+
+    /// Has the state hold everything up to the snapshot's version, and these partitions.
+    async fn read_to(
+        &self,
+        snapshot: &dyn Snapshot,
+        wanted: &BTreeSet<PartitionId>,
+    ) -> Result<(), FollowError> {
+        let (frame, news) = self.read_on(snapshot).await?;
+        match news {
+            Some((from, first)) if !self.must_reload(&frame) => {
+                self.advance(snapshot, frame, from, first).await?;
+                if !wanted.is_empty() {
+                    self.add(snapshot, wanted).await?;
+                }
+            }
+            _ => self.reload(snapshot, wanted).await?,
+        }
+        let mut inner = self.lock();
+        inner.complete = inner.complete.max(Some(snapshot.version()));
         Ok(())
     }
 
@@ -169,17 +207,36 @@ impl Shard {
         behind || inner.halted.is_some() || inner.frame.voids != frame.voids
     }
 
-    /// Folds what the log has beyond the state's position.
-    async fn advance(&self, snapshot: &dyn Snapshot, frame: Frame) -> Result<(), FollowError> {
-        let Some(mut from) = self.lock().state.as_ref().map(ShardState::position) else { return Ok(()) };
+    /// The frame, and at the same time what the log has behind the state's position, if there is a state: whoever wrote it waits for its outcome.
+    async fn read_on(
+        &self,
+        snapshot: &dyn Snapshot,
+    ) -> Result<(Frame, Option<(Position, Page)>), FollowError> {
+        let Some(from) = self.lock().state.as_ref().map(ShardState::position) else {
+            return Ok((load::frame(snapshot, self.id()).await?, None));
+        };
+        let first = async { Ok(load::behind(snapshot, self.id(), from).await?) };
+        let (frame, first) = futures::try_join!(load::frame(snapshot, self.id()), first)?;
+        Ok((frame, Some((from, first))))
+    }
+
+    /// Folds what the log has beyond the state's position, `from`; the first page of it has been read.
+    async fn advance(
+        &self,
+        snapshot: &dyn Snapshot,
+        frame: Frame,
+        mut from: Position,
+        mut found: Page,
+    ) -> Result<(), FollowError> {
         loop {
-            let page = load::page(snapshot, self.id(), from, &frame).await?;
+            let page = load::page(&found, self.id(), from, &frame)?;
             from = page.last;
             self.fold(&page).await?;
             if !page.more {
                 self.reframe(frame);
                 return Ok(());
             }
+            found = load::behind(snapshot, self.id(), from).await?;
         }
     }
 

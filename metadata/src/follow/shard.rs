@@ -72,6 +72,8 @@ pub(super) struct Inner {
     pub(super) confirmed: Option<Instant>,
     /// The version of the last complete round: everything up to it is in the state.
     pub(super) complete: Option<Version>,
+    /// The version of an own commit that may not be in the state yet.
+    pub(super) own: Option<Version>,
     /// What the looks at all shards saw.
     pub(super) tick: Option<Tick>,
     pub(super) swept: Option<Instant>,
@@ -92,6 +94,7 @@ impl Inner {
             requested: 0,
             confirmed: None,
             complete: None,
+            own: None,
             tick: None,
             swept: None,
             halted: None,
@@ -140,6 +143,15 @@ impl Shard {
     /// Says that there may be news: the log is read soon, if the shard is followed.
     pub fn poke(&self) {
         self.poke.notify_one();
+    }
+
+    /// Says that this agent has appended to the log by the commit of this version: the log is read on to there soon.
+    pub fn appended(&self, version: Version) {
+        {
+            let mut inner = self.lock();
+            inner.own = inner.own.max(Some(version));
+        }
+        self.poke();
     }
 
     /// Has the shard followed, if it isn't, since an own entry is about to be sent: its outcome comes from the fold.

@@ -23,11 +23,12 @@ use crate::lease::{end, register};
 const SHARDS: u16 = 256;
 const LINGER: Duration = Duration::from_secs(10);
 
-/// A store that counts what it is asked, and may refuse to read logs.
+/// A store that counts what it is asked, and may refuse to read logs, or to tell fresh versions.
 struct Tally {
     store: MemoryStore,
     asked: Arc<AtomicU64>,
     logs_lost: Arc<AtomicBool>,
+    versions_lost: Arc<AtomicBool>,
 }
 
 struct TalliedSnapshot(Box<dyn Snapshot>, Arc<AtomicU64>, Arc<AtomicBool>);
@@ -53,16 +54,24 @@ impl Snapshot for TalliedSnapshot {
     }
 }
 
+impl Tally {
+    fn tallied(&self, snapshot: Box<dyn Snapshot>) -> Box<dyn Snapshot> {
+        Box::new(TalliedSnapshot(snapshot, self.asked.clone(), self.logs_lost.clone()))
+    }
+}
+
 #[async_trait]
 impl Store for Tally {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let snapshot = self.store.snapshot().await?;
-        Ok(Box::new(TalliedSnapshot(snapshot, self.asked.clone(), self.logs_lost.clone())))
+        if self.versions_lost.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("nobody tells versions".to_owned()));
+        }
+        Ok(self.tallied(self.store.snapshot().await?))
     }
 
     async fn snapshot_at(&self, version: Version) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.store.snapshot_at(version).await
+        Ok(self.tallied(self.store.snapshot_at(version).await?))
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
@@ -82,6 +91,7 @@ struct Crew {
     own: RegistrationId,
     asked: Arc<AtomicU64>,
     logs_lost: Arc<AtomicBool>,
+    versions_lost: Arc<AtomicBool>,
     followers: Followers,
     told: Arc<Told>,
     tasks: Vec<JoinHandle<()>>,
@@ -100,14 +110,19 @@ impl Crew {
         let never = Duration::from_secs(100_000);
         store.set_faults(Faults { watch_delay: never..=never, ..Faults::none() });
         register(&store, &registration_row(own)).await.unwrap();
-        let (asked, logs_lost) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let tally = Tally { store: store.clone(), asked: asked.clone(), logs_lost: logs_lost.clone() };
+        let (asked, logs_lost, versions_lost) = (Arc::default(), Arc::default(), Arc::default());
+        let tally = Tally {
+            store: store.clone(),
+            asked: Arc::clone(&asked),
+            logs_lost: Arc::clone(&logs_lost),
+            versions_lost: Arc::clone(&versions_lost),
+        };
         let told = Arc::new(Told::default());
         let followers = Followers::new(cluster.shards, own, Arc::new(tally), told.clone(), LINGER);
         let shards = followers.shards().iter().map(|shard| tokio::spawn(shard.clone().run()));
         let mut tasks: Vec<_> = shards.collect();
         tasks.push(tokio::spawn(followers.clone().run()));
-        let crew = Crew { store, own, asked, logs_lost, followers, told, tasks };
+        let crew = Crew { store, own, asked, logs_lost, versions_lost, followers, told, tasks };
         crew.followers.caught_up().await.unwrap();
         crew
     }
@@ -237,6 +252,58 @@ async fn a_round_that_failed_confirms_nothing_however_often_the_tick_is_the_same
     crew.logs_lost.store(false, Ordering::SeqCst);
     until("it is served again", || crew.next(partition) == Ok(3)).await;
     assert_eq!(crew.followers.trouble(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_own_commit_is_read_at_its_version() {
+    let cluster = Cluster::new(SHARDS).await;
+    let (_, all) = partitions(&cluster).await;
+    let crew = Crew::start(&cluster, 1).await;
+    crew.followers.load(&all).await.unwrap();
+    let (partition, shard) = (all[7], crew.followers.of(all[7]).clone());
+    let other = writer(&cluster, 2, partition).await;
+    for round in 1..20 {
+        other.append(vec![block(partition, 0, &[plain(1)])]).await;
+        crew.followers.fresh([partition]).await.unwrap();
+        other.append(vec![block(partition, 0, &[plain(1)])]).await;
+        let committed = cluster.store.snapshot().await.unwrap().version();
+        let before = crew.asked.load(Ordering::SeqCst);
+        shard.appended(committed);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(crew.next(partition), Ok(2 * round), "it is read on");
+        shard.appended(committed);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let asked = crew.asked.load(Ordering::SeqCst) - before;
+        assert_eq!(asked, 3, "floor, voids and log, and once");
+    }
+    other.append(vec![block(partition, 0, &[plain(1)])]).await;
+    shard.appended(Version(0));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(crew.next(partition), Ok(38), "a version that the state holds asks for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_commits_do_not_confirm_what_others_may_have_changed() {
+    let cluster = Cluster::new(8).await;
+    let (_, all) = partitions(&cluster).await;
+    let crew = Crew::start(&cluster, 1).await;
+    crew.followers.load(&all).await.unwrap();
+    let (partition, shard) = (all[3], crew.followers.of(all[3]).clone());
+    let other = writer(&cluster, 2, partition).await;
+    seconds(10).await;
+    crew.versions_lost.store(true, Ordering::SeqCst);
+    let end = tokio::time::Instant::now() + STALE_AFTER + Duration::from_secs(1);
+    let mut highest = 0;
+    while tokio::time::Instant::now() < end {
+        other.append(vec![block(partition, 0, &[plain(1)])]).await;
+        shard.appended(cluster.store.snapshot().await.unwrap().version());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        highest = crew.next(partition).map_or(highest, |next| next.max(highest));
+    }
+    assert!(highest > 10, "they were read meanwhile, up to {highest}");
+    assert_eq!(crew.next(partition), Err(ShardError::Stale(shard.id())));
+    crew.versions_lost.store(false, Ordering::SeqCst);
+    until("it is served again", || crew.next(partition).is_ok()).await;
 }
 
 #[tokio::test(start_paused = true)]
