@@ -119,6 +119,24 @@ impl Inner {
         Ok(transaction)
     }
 
+    /// A watch that fires once the value differs from that at this version, or at a fresh one.
+    async fn watch(
+        &self,
+        key: &[u8],
+        version: Option<u64>,
+    ) -> Result<impl Future<Output = Result<(), foundationdb::FdbError>> + Send + Sync + use<>, StoreError>
+    {
+        let transaction = self.begin().map_err(error::reading)?;
+        if let Some(version) =
+            version.and_then(|version| i64::try_from(version).ok()).filter(|read| *read > 0)
+        {
+            transaction.set_read_version(version);
+        }
+        let watch = transaction.watch(&self.space.key(key));
+        transaction.commit().await.map_err(|failed| error::reading(failed.into()))?;
+        Ok(watch)
+    }
+
     /// One whose writes its reads don't see.
     fn begin_plain(&self) -> Result<Transaction, foundationdb::FdbError> {
         let transaction = self.begin()?;
@@ -156,9 +174,12 @@ impl Store for FdbStore {
     async fn watch(&self, key: &[u8]) -> Result<Watch, StoreError> {
         check::read_key(key)?;
         let place = Place::take(&self.watches)?;
-        let transaction = self.inner.begin().map_err(error::reading)?;
-        let watch = transaction.watch(&self.inner.space.key(key));
-        transaction.commit().await.map_err(|failed| error::reading(failed.into()))?;
+        // What changed since a version that is known fires it too, and need not be asked for; unless that is too old by now.
+        let known = self.inner.seen.load(Ordering::Acquire);
+        let watch = match self.inner.watch(key, Some(known)).await {
+            Err(StoreError::TooOld | StoreError::Future) => self.inner.watch(key, None).await?,
+            told => told?,
+        };
         let inner = self.inner.clone();
         let fired = watch.map(move |fired| {
             // The database is not closed under its watches.
