@@ -221,12 +221,17 @@ impl Shared {
 
     async fn delete(&self, path: Path) -> Result<Path> {
         self.count(&path, |counts| counts.deletes += 1);
-        let fate = match self.before(&path).await {
-            Err(Error::NotFound { .. }) if !self.refuses() => return Ok(path),
-            other => other?,
-        };
-        self.inner.delete(&path).await?;
-        after(&fate).await?;
+        match self.before(&path).await {
+            // To a DELETE nothing seems missing: it would answer that all is well, and the object would stay for ever.
+            Err(Error::NotFound { .. }) if !self.refuses() => {
+                self.inner.delete(&path).await?;
+            }
+            Err(error) => return Err(error),
+            Ok(fate) => {
+                self.inner.delete(&path).await?;
+                after(&fate).await?;
+            }
+        }
         Ok(path)
     }
 }
