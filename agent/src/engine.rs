@@ -487,7 +487,9 @@ impl Engine {
         // Uploads that were under way may have stored something that nobody will publish.
         let look = lease::look_again(self.store().as_ref(), self.registration.id);
         if tokio::time::timeout(LAST_WORD, look).await.is_err() {
-            tracing::debug!("the metadata store does not answer at the end");
+            tracing::debug!(
+                "the metadata store does not answer at the end: what the registration left over may stay, and fsck finds it"
+            );
         }
     }
 }

@@ -33,6 +33,8 @@ pub use progress::Progress;
 
 /// Between two tries to begin.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the end of a life may take to be told.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// What a compactor stands on.
 #[derive(Clone)]
@@ -219,8 +221,10 @@ impl Worker {
     pub async fn last_word(&mut self) {
         self.tasks.abort_all();
         let look = lease::look_again(self.cx.store.as_ref(), self.cx.registration);
-        if tokio::time::timeout(RETRY, look).await.is_err() {
-            tracing::debug!("the metadata store does not answer at the end");
+        if tokio::time::timeout(LAST_WORD, look).await.is_err() {
+            tracing::debug!(
+                "the metadata store does not answer at the end: what the registration left over may stay, and fsck finds it"
+            );
         }
     }
 

@@ -301,11 +301,16 @@ pub async fn end(
 }
 
 /// Has reclaim look once more for what a registration that is over has left over: to be called by its process, once nothing of it is
-/// under way any more. A writer that was paused for long may have stored something after others had looked.
+/// under way any more. A writer that was paused for long may have stored something after others had looked. Tries until the store takes it; what stays because
+/// the caller gives up before, fsck finds.
 pub async fn look_again(store: &dyn Store, id: RegistrationId) {
-    let commit = Commit { mutations: vec![ended_registration::set(id)], ..Commit::default() };
-    if let Err(error) = store.commit(commit).await {
-        tracing::debug!(%error, "what the registration left over may stay: fsck finds it");
+    for attempt in 0.. {
+        let commit = Commit { mutations: vec![ended_registration::set(id)], ..Commit::default() };
+        match store.commit(commit).await {
+            Ok(_) => return,
+            Err(error) => tracing::debug!(%error, "what the registration left over is not looked for yet"),
+        }
+        pause(attempt).await;
     }
 }
 
