@@ -63,8 +63,19 @@ class Postgres:
 
     def query(self, database, text):
         """The answer to a statement, a row a line."""
-        return process.run([programs() / "psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", self.port, "-U", USER, "-c", text, database],
-                           env={"PGPASSWORD": PASSWORD}).text
+        return process.run([programs() / "psql", "-X", "-A", "-t", *self._login(), "-c", text, database], env={"PGPASSWORD": PASSWORD}).text
+
+    def backup(self, place):
+        """Into the file `place`, while others go on."""
+        process.run([programs() / "pg_dump", "-Fc", "-f", place, *self._login(), DATABASE], env={"PGPASSWORD": PASSWORD})
+
+    def restore(self, place):
+        self.query("postgres", f"DROP DATABASE {DATABASE} WITH (FORCE)")
+        self.query("postgres", f"CREATE DATABASE {DATABASE}")
+        process.run([programs() / "pg_restore", "-d", DATABASE, *self._login(), place], env={"PGPASSWORD": PASSWORD})
+
+    def _login(self):
+        return "-h", "127.0.0.1", "-p", self.port, "-U", USER
 
     def control(self, *words, ok=(0,)):
         addresses = "127.0.0.1" if self.address is None else f"127.0.0.1,{self.address}"

@@ -19,7 +19,6 @@ from harness.context import Context
 from harness.heartbeat import Heartbeat
 from harness.history import last, pauses
 from harness.places import INTEROP, SILTSTONE
-from harness.postgres import Postgres
 
 PARTITIONS = 6
 EVENTS, SOURCE, OUT, GROUP = "events", "in", "out", "copiers"
@@ -31,14 +30,13 @@ SHORTEST = 2  # minutes: room for one fault of each kind
 
 
 def run(context):
-    why = foundationdb.missing() if context.options.metadata == "fdb" else None
+    metadata, why = foundationdb.chosen(context.options, context.server.port + 30)
     if why:
         (context.work / "note").write_text(f"not run: {why}")
         return
     seed = context.options.seed if context.options.seed is not None else time.time_ns() % 10**9
     print(f"seed {seed}, {minutes(context)} minutes", flush=True)
     context.server.stop()  # it is no agent
-    metadata = (foundationdb.FoundationDb if context.options.metadata == "fdb" else Postgres)(context.server.port + 30)
     place = cloud.Cloud(context.server.port + 10, context.work, metadata, context.server.store, context.server.env)
     try:
         metadata.start()

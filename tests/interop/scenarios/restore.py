@@ -1,4 +1,5 @@
-"""A restore, rehearsed: the metadata of two agents on PostgreSQL is backed up while they work, and restored after they have gone on and died.
+"""A restore, rehearsed: the metadata of two agents is backed up while they work, and restored after they have gone on and died. On PostgreSQL (pg_dump), or
+with `--metadata fdb` on FoundationDB (fdbbackup): there into a database made anew, in which versions go on from those of the backup.
 
 What was acknowledged before the backup is there, at its offsets, with the group's place; what came later is gone as if it had never been, its offsets are given out again,
 and what it left in the bucket is found and deleted. No agent of the time before takes part again.
@@ -7,9 +8,8 @@ and what it left in the bucket is found and deleted. No agent of the time before
 import json
 import re
 
-from harness import check, process
+from harness import check, foundationdb, process
 from harness.places import SILTSTONE
-from harness.postgres import DATABASE, PASSWORD, USER, Postgres, programs
 from harness.records import kcat_json
 
 from . import agents
@@ -24,8 +24,11 @@ TOPIC, GROUP, READ = "restored", "readers", 400
 
 
 def run(context):
+    metadata, why = foundationdb.chosen(context.options, context.server.port + 5)
+    if why:
+        (context.work / "note").write_text(f"not run: {why}")
+        return
     context.server.stop()  # its ports are wanted, and it is no agent
-    metadata = Postgres(context.server.port + 5)
     both = [agents.Agent(context.server.port + 2 * number, context.work / f"agent-{number}", metadata) for number in range(2)]
     backup = context.work / "metadata.dump"
     try:
@@ -34,9 +37,9 @@ def run(context):
             agent.env.update(ENVIRONMENT)
             agent.start()
         kept = before(context, both)
-        process.run([programs() / "pg_dump", "-Fc", "-f", backup, *login(metadata), DATABASE], env={"PGPASSWORD": PASSWORD})
+        metadata.backup(backup)
         behind(context, both)
-        restore(metadata, backup)
+        metadata.restore(backup)
         ended = re.search(r"that are over now: (\d+)\n", siltstone(metadata, both[0], "restored").text)
         # Two agents; their compactors register when they first have something to do.
         check.that(ended and 2 <= int(ended[1]) <= 4, f"agents and compactors that the backup knew: {ended and ended[1]}")
@@ -48,10 +51,6 @@ def run(context):
         for agent in both:
             agent.stop()
         metadata.stop()
-
-
-def login(metadata):
-    return "-h", "127.0.0.1", "-p", metadata.port, "-U", USER
 
 
 def siltstone(metadata, agent, *words, **named):
@@ -90,12 +89,6 @@ def behind(context, both):
     check.equal(len(rows(both[1])), 1600, "records behind the backup")
     for agent in both:
         agent.kill_nine()
-
-
-def restore(metadata, backup):
-    metadata.query("postgres", f"DROP DATABASE {DATABASE} WITH (FORCE)")
-    metadata.query("postgres", f"CREATE DATABASE {DATABASE}")
-    process.run([programs() / "pg_restore", "-d", DATABASE, *login(metadata), backup], env={"PGPASSWORD": PASSWORD})
 
 
 def as_of_the_backup(context, both, kept):
