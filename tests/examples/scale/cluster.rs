@@ -19,8 +19,6 @@ use crate::bucket::Bucket;
 
 /// How long the metadata store takes for anything.
 const METADATA: Duration = Duration::from_millis(2);
-/// Agents that start at the same time: more would only conflict over node ids.
-const AT_ONCE: usize = 40;
 const PER_TOPIC: u32 = 1000;
 
 struct Time(Instant);
@@ -40,14 +38,13 @@ impl Chance for Dice {
     }
 }
 
-/// Starts all agents, one after the other but for a few at a time.
+/// Starts the first agent, which makes the cluster, then all others at once: each change of the roster has every agent compute who serves what.
 pub(crate) async fn start(args: &Args) -> Result<Vec<Arc<Engine>>, Failure> {
     let store = MemoryStore::new(1, Faults { delay: METADATA..=METADATA, ..Faults::none() });
     let bucket = Arc::new(Bucket::default());
     let mut agents = Vec::with_capacity(args.agents);
     while agents.len() < args.agents {
-        // The first one makes the cluster.
-        let count = if agents.is_empty() { 1 } else { AT_ONCE.min(args.agents - agents.len()) };
+        let count = if agents.is_empty() { 1 } else { args.agents - agents.len() };
         let starting = (agents.len()..agents.len() + count).map(|index| {
             let ambient = Ambient {
                 clock: Arc::new(Time(Instant::now())),
@@ -94,7 +91,8 @@ fn settings(args: &Args, index: usize) -> EngineSettings {
         producer_expiration: Duration::from_secs(86_400),
     };
     EngineSettings {
-        node: EngineSettings::ANY_NODE,
+        // Named, so that none has to look for one that is free.
+        node: index as u32 + 1,
         zone: format!("zone-{}", index % args.zones),
         host: format!("agent-{index}"),
         port: 9092,
