@@ -24,7 +24,7 @@ def clients():
     return consumer, producer
 
 
-def process(consumer, producer, messages):
+def process(consumer, producer, member, messages):
     abort = random.random() < 0.1
     positions = [place for place in consumer.position(consumer.assignment()) if place.offset >= 0]
     parts = Counter(int(message.value()) % PARTITIONS for message in messages)
@@ -33,7 +33,7 @@ def process(consumer, producer, messages):
     producer.begin_transaction()
     for message in messages:
         producer.produce(out, message.value(), partition=int(message.value()) % PARTITIONS, headers=headers)
-    producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 10)
+    producer.send_offsets_to_transaction(positions, member, 10)
     if abort:
         producer.abort_transaction(10)
         raise KafkaException("an abort on purpose")

@@ -7,7 +7,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from copying import copy
+from copying import copy, generation
 from history_file import COMMON, History, value
 from shared import goes_on
 
@@ -37,7 +37,7 @@ def acked(number):
     return callback
 
 
-def process(consumer, producer, messages):
+def process(consumer, producer, member, messages):
     numbers["txn"] += 1
     txn, abort, result = f"{name}-{numbers['txn']}", random.random() < 0.1, "unknown"
     positions = [place for place in consumer.position(consumer.assignment()) if place.offset >= 0]
@@ -53,7 +53,7 @@ def process(consumer, producer, messages):
             producer.produce(out, data, partition=part, on_delivery=acked(number))
         producer.flush(15)
         asked = time.monotonic()
-        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 15)
+        producer.send_offsets_to_transaction(positions, member, 15)
         if abort:
             producer.abort_transaction(15)
             result = "aborted"
@@ -61,7 +61,7 @@ def process(consumer, producer, messages):
             producer.commit_transaction(15)
             result = "committed"
     finally:
-        history.write(e="end", c=name, x=txn, a=asked, b=time.monotonic(), r=result, m=name, gen=None,
+        history.write(e="end", c=name, x=txn, a=asked, b=time.monotonic(), r=result, m=name, gen=None, was=generation(member), now=generation(consumer.consumer_group_metadata()),
                       offs=[[group, f"{source}/{place.partition}", place.offset] for place in positions])
     if abort:
         raise KafkaException("an abort on purpose")
