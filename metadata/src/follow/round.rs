@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone_log::{PartitionId, Position};
-use siltstone_store::{Page, Snapshot, Version, Watch};
+use siltstone_store::{Page, Snapshot, Stamp, Version, Watch};
 use tokio::time::Instant;
 
 use super::load::{self, Folded, FollowError, Frame, LogPage, OwnOutcome};
@@ -137,7 +137,7 @@ impl Shard {
 
     /// Reads the log on to this version. Confirms nothing: others may have appended since.
     async fn round_to(&self, version: Version) -> Result<(), FollowError> {
-        if self.lock().complete >= Some(version) {
+        if self.lock().is_beyond(version) {
             return Ok(());
         }
         let _permit = self.common.rounds.acquire().await.ok();
@@ -334,6 +334,14 @@ impl Shard {
             self.common.outcomes.folded(self.id(), outcome);
         }
         self.waiters.wake(&folded.touched);
+    }
+}
+
+impl Inner {
+    /// Whether reading at this version could show nothing new, or even less: a round that failed later may have folded some of what is behind it.
+    fn is_beyond(&self, version: Version) -> bool {
+        let behind = Position::new(Stamp::new(version, u16::MAX).0, u16::MAX);
+        self.complete >= Some(version) || self.state.as_ref().is_some_and(|state| state.position() > behind)
     }
 }
 

@@ -154,6 +154,15 @@ async fn partitions(cluster: &Cluster) -> (TopicRow, Vec<PartitionId>) {
     (topic, all)
 }
 
+/// A cluster with partitions in all its shards, and an agent that has loaded them.
+async fn at_work(shards: u16) -> (Cluster, Vec<PartitionId>, Crew) {
+    let cluster = Cluster::new(shards).await;
+    let (_, all) = partitions(&cluster).await;
+    let crew = Crew::start(&cluster, 1).await;
+    crew.followers.load(&all).await.unwrap();
+    (cluster, all, crew)
+}
+
 /// Another agent that writes to the shard of a partition.
 async fn writer(cluster: &Cluster, n: u64, partition: PartitionId) -> Agent {
     Agent::start(cluster, n, shard_of(partition, cluster.shards)).await
@@ -174,10 +183,7 @@ async fn an_idle_agent_asks_little_and_serves_all() {
 
 #[tokio::test(start_paused = true)]
 async fn many_shards_are_fresh_by_one_look() {
-    let cluster = Cluster::new(SHARDS).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(SHARDS).await;
     let other = writer(&cluster, 2, all[7]).await;
     for round in 1..20 {
         let before = crew.asked.load(Ordering::SeqCst);
@@ -192,10 +198,7 @@ async fn many_shards_are_fresh_by_one_look() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_appended_is_found_without_a_watch() {
-    let cluster = Cluster::new(SHARDS).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(SHARDS).await;
     seconds(10).await;
     for (index, partition) in all.iter().take(10).enumerate() {
         writer(&cluster, 2 + index as u64, *partition)
@@ -209,10 +212,7 @@ async fn what_is_appended_is_found_without_a_watch() {
 
 #[tokio::test(start_paused = true)]
 async fn floors_and_voids_for_which_nobody_ticks_are_found() {
-    let cluster = Cluster::new(8).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(8).await;
     let (partition, shard) = (all[3], shard_of(all[3], cluster.shards));
     let other = writer(&cluster, 2, partition).await;
     other.append(vec![block(partition, 0, &[plain(3)])]).await;
@@ -234,10 +234,7 @@ async fn floors_and_voids_for_which_nobody_ticks_are_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_round_that_failed_confirms_nothing_however_often_the_tick_is_the_same() {
-    let cluster = Cluster::new(8).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(8).await;
     let partition = all[3];
     let other = writer(&cluster, 2, partition).await;
     seconds(10).await;
@@ -256,10 +253,7 @@ async fn a_round_that_failed_confirms_nothing_however_often_the_tick_is_the_same
 
 #[tokio::test(start_paused = true)]
 async fn an_own_commit_is_read_at_its_version() {
-    let cluster = Cluster::new(SHARDS).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(SHARDS).await;
     let (partition, shard) = (all[7], crew.followers.of(all[7]).clone());
     let other = writer(&cluster, 2, partition).await;
     for round in 1..20 {
@@ -284,10 +278,7 @@ async fn an_own_commit_is_read_at_its_version() {
 
 #[tokio::test(start_paused = true)]
 async fn own_commits_do_not_confirm_what_others_may_have_changed() {
-    let cluster = Cluster::new(8).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(8).await;
     let (partition, shard) = (all[3], crew.followers.of(all[3]).clone());
     let other = writer(&cluster, 2, partition).await;
     seconds(10).await;
@@ -308,10 +299,7 @@ async fn own_commits_do_not_confirm_what_others_may_have_changed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_needs_is_let_go_and_comes_back() {
-    let cluster = Cluster::new(SHARDS).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(SHARDS).await;
     let own: BTreeSet<ShardId> = (0..2).map(ShardId).collect();
     crew.followers.stand_for(&own);
     until("all others are let go", || crew.followed() == 2 && crew.served() == 2).await;
@@ -338,10 +326,7 @@ async fn what_nobody_needs_is_let_go_and_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_and_what_is_awaited_keep_a_shard() {
-    let cluster = Cluster::new(4).await;
-    let (_, all) = partitions(&cluster).await;
-    let crew = Crew::start(&cluster, 1).await;
-    crew.followers.load(&all).await.unwrap();
+    let (cluster, all, crew) = at_work(4).await;
     let mut subscription = Subscription::default();
     let shard = crew.followers.of(all[0]).clone();
     shard.subscribe(&mut subscription, all[0]);

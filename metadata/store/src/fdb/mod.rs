@@ -119,18 +119,16 @@ impl Inner {
         Ok(transaction)
     }
 
-    /// A watch that fires once the value differs from that at this version, or at a fresh one.
+    /// A watch that fires once the value differs from that at this version; 0: at a fresh one.
     async fn watch(
         &self,
         key: &[u8],
-        version: Option<u64>,
+        version: u64,
     ) -> Result<impl Future<Output = Result<(), foundationdb::FdbError>> + Send + Sync + use<>, StoreError>
     {
         let transaction = self.begin().map_err(error::reading)?;
-        if let Some(version) =
-            version.and_then(|version| i64::try_from(version).ok()).filter(|read| *read > 0)
-        {
-            transaction.set_read_version(version);
+        if let Some(read) = i64::try_from(version).ok().filter(|read| *read > 0) {
+            transaction.set_read_version(read);
         }
         let watch = transaction.watch(&self.space.key(key));
         transaction.commit().await.map_err(|failed| error::reading(failed.into()))?;
@@ -176,8 +174,8 @@ impl Store for FdbStore {
         let place = Place::take(&self.watches)?;
         // What changed since a version that is known fires it too, and need not be asked for; unless that is too old by now.
         let known = self.inner.seen.load(Ordering::Acquire);
-        let watch = match self.inner.watch(key, Some(known)).await {
-            Err(StoreError::TooOld | StoreError::Future) => self.inner.watch(key, None).await?,
+        let watch = match self.inner.watch(key, known).await {
+            Err(StoreError::TooOld | StoreError::Future) => self.inner.watch(key, 0).await?,
             told => told?,
         };
         let inner = self.inner.clone();
