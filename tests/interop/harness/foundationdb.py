@@ -13,6 +13,7 @@ from . import check, process
 from .postgres import Postgres
 
 VARIABLE = "SILTSTONE_TEST_FDB_DIR"
+AHEAD = 10**12  # a version that a database made anew does not reach
 
 
 def missing():
@@ -57,6 +58,8 @@ class FoundationDb:
 
     def backup(self, place):
         """Into the folder `place`, while others go on: as of the moment at which it ends."""
+        self.ask(f"advanceversion {AHEAD}")
+        check.that(self.version() >= AHEAD, "the version was advanced")
         place.mkdir()
         self._with_agent("fdbbackup", "start", "-C", self.cluster_file(), "-d", f"file://{place}", "-w")
 
@@ -65,8 +68,12 @@ class FoundationDb:
         self._end()
         process.run(["rm", "-rf", self.folder / "data"])
         self._new()
+        check.that(self.version() < AHEAD, "versions begin anew")
         backup, = place.iterdir()
         self._with_agent("fdbrestore", "start", "--dest-cluster-file", self.cluster_file(), "-r", f"file://{backup}", "-w")
+
+    def version(self):
+        return int(self.ask("getversion").split()[-1])
 
     def _with_agent(self, program, *words):
         """Backups are made and read by agents of FoundationDB's own."""

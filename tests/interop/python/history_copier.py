@@ -61,7 +61,7 @@ def process(consumer, producer, member, messages):
             producer.commit_transaction(15)
             result = "committed"
     finally:
-        history.write(e="end", c=name, x=txn, a=asked, b=time.monotonic(), r=result, m=name, gen=None, was=generation(member), now=generation(consumer.consumer_group_metadata()),
+        history.write(e="end", c=name, x=txn, a=asked, b=time.monotonic(), r=result, m=name, gen=generation(member),
                       offs=[[group, f"{source}/{place.partition}", place.offset] for place in positions])
     if abort:
         raise KafkaException("an abort on purpose")
