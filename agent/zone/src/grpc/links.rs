@@ -34,6 +34,9 @@ const PING: Duration = Duration::from_secs(3);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const HEADER_BYTES: u32 = 8 << 10;
+/// Requests until the other side has said how many it takes at once. What is above that is refused, and three refusals have
+/// an agent left alone; hyper would begin with a hundred.
+const FIRST_REQUESTS: usize = 1;
 
 /// Connections to other agents. Those that nobody uses are closed by the other side; as many are known as there are, and one more.
 #[derive(Default)]
@@ -125,6 +128,7 @@ impl Link {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_BYTES)
+            .initial_max_send_streams(FIRST_REQUESTS)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
         let (sender, connection) =

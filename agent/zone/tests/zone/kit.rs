@@ -70,6 +70,8 @@ pub struct Plan {
     pub answer_bytes: u64,
     pub patience: Duration,
     pub tls: Option<Arc<Tls>>,
+    /// Requests of one connection that it works on at once.
+    pub requests: u32,
     pub cluster: &'static str,
 }
 
@@ -77,7 +79,8 @@ impl Plan {
     /// An agent that waits for others as long as a loaded machine may take.
     pub fn new(node: u32) -> Self {
         let (cache_bytes, answer_bytes) = (64 << 20, 8 << 20);
-        Plan { node, cache_bytes, answer_bytes, patience: DEADLINE, tls: None, cluster: "c" }
+        let requests = ServerLimits::default().requests;
+        Plan { node, cache_bytes, answer_bytes, patience: DEADLINE, tls: None, requests, cluster: "c" }
     }
 }
 
@@ -134,7 +137,8 @@ impl World {
         });
         let cache = PageCache::new(plan.cache_bytes, PAGE, Arc::new(zone));
         let pages = Pages::new(identity, cache.over(direct), plan.answer_bytes);
-        let served = tokio::spawn(serve(listener, pages.clone(), plan.tls, ServerLimits::default()));
+        let limits = ServerLimits { requests: plan.requests, ..ServerLimits::default() };
+        let served = tokio::spawn(serve(listener, pages.clone(), plan.tls, limits));
         Agent { neighbour, cache, pages, served }
     }
 }

@@ -107,6 +107,17 @@ async fn answers_on_their_way_stay_within_their_bound() {
     assert_eq!(world.gets(), 30 * PAGES);
 }
 
+#[tokio::test]
+async fn nobody_asks_a_fresh_connection_for_more_than_the_other_side_takes() {
+    // The other side's bound comes with its first frame. Who asks for more before that is refused, and would read from the bucket.
+    let world = World::new(30).await;
+    let few = world.agent(Plan { requests: 3, ..Plan::new(1) }).await;
+    let asker = world.agent(Plan::new(2)).await;
+    join_all((0..30).map(|number| asker.read_all(number))).await;
+    join_all((0..30).map(|number| few.read_all(number))).await;
+    assert_eq!(world.gets(), 30 * PAGES);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_with_little_room_that_wait_for_each_other_go_on() {
     let world = World::new(SEGMENTS).await;
