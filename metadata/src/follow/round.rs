@@ -47,7 +47,8 @@ impl Shard {
             if news {
                 watch = self.common.watch(&shard_tick::key(self.id())).await;
             }
-            let result = match self.own_commit(news) {
+            let heard = if news && watch.is_some() { self.common.store.heard() } else { None };
+            let result = match self.known(news, heard) {
                 Some(version) => self.round_to(version).await,
                 None => self.round().await,
             };
@@ -127,12 +128,15 @@ impl Shard {
         }
     }
 
-    /// The version to read on to, if all that asks for a round is an own commit: then there is no need to ask for a fresh one.
-    fn own_commit(&self, news: bool) -> Option<Version> {
+    /// The version to read on to, if all that asks for a round is an own commit, or news up to a version that was heard since the watch is
+    /// there: then there is no need to ask for a fresh one.
+    fn known(&self, news: bool, heard: Option<Version>) -> Option<Version> {
         let mut inner = self.lock();
         let asked = inner.requested > self.completed.get() || !inner.wanted.is_empty();
         let usable = inner.state.is_some() && inner.halted.is_none();
-        inner.own.take().filter(|_| !news && !asked && usable)
+        let own = inner.own.take();
+        let version = if news { heard.map(|heard| own.map_or(heard, |own| own.max(heard))) } else { own };
+        version.filter(|_| !asked && usable)
     }
 
     /// Reads the log on to this version. Confirms nothing: others may have appended since.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_log::{ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId, Standing};
+use siltstone_log::{
+    ClusterRow, Entry, FormatError, RegistrationId, RegistrationRow, ShardId, Standing, mix64,
+};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, Snapshot, Store, StoreError};
 
 use super::present::cut;
@@ -50,8 +52,14 @@ impl From<StoreError> for RegisterError {
     }
 }
 
-pub(super) async fn pause(attempt: usize) {
-    tokio::time::sleep(Duration::from_millis(1 << attempt.min(8))).await;
+/// A longer one after each attempt, and of other length for each registration: many agents begin at once after an outage, and of
+/// those that look again at the same moment only one goes on.
+pub(super) async fn pause(attempt: usize, id: RegistrationId) {
+    let RegistrationId(id) = id;
+    let chance = mix64((id >> 64) as u64 ^ id as u64 ^ mix64(attempt as u64));
+    // 1/256 to twice the mean.
+    let mean = Duration::from_millis(1 << attempt.min(8));
+    tokio::time::sleep(mean * (1 + (chance >> 55) as u32) / 256).await;
 }
 
 /// Reads what the cluster is; `None` if nobody has made it yet.
@@ -102,7 +110,7 @@ pub async fn open_cluster(
             Ok(_) => return Ok(row),
             Err(error) => last = error.to_string(),
         }
-        pause(attempt).await;
+        pause(attempt, RegistrationId(ambient.chance.next())).await;
     }
     Err(RegisterError::Unavailable(last))
 }
@@ -162,7 +170,7 @@ pub async fn register(store: &dyn Store, row: &RegistrationRow) -> Result<(), Re
                 last = error.to_string();
             }
         }
-        pause(attempt).await;
+        pause(attempt, row.id).await;
     }
     Err(RegisterError::Unavailable(last))
 }
@@ -214,7 +222,7 @@ pub async fn join(
                 last = error.to_string();
             }
         }
-        pause(attempt).await;
+        pause(attempt, row.id).await;
     }
     Err(RegisterError::Unavailable(last))
 }
@@ -295,7 +303,7 @@ pub async fn end(
             Err(CommitError::Conflict) if beat_seen.is_some() => return Ok(false),
             Err(error) => last = error.to_string(),
         }
-        pause(attempt).await;
+        pause(attempt, id).await;
     }
     Err(RegisterError::Unavailable(last))
 }
@@ -310,7 +318,7 @@ pub async fn look_again(store: &dyn Store, id: RegistrationId) {
             Ok(_) => return,
             Err(error) => tracing::debug!(%error, "what the registration left over is not looked for yet"),
         }
-        pause(attempt).await;
+        pause(attempt, id).await;
     }
 }
 

@@ -9,7 +9,7 @@
 //! is left over under its name; `siltstone fsck` finds that.
 
 use bytes::Bytes;
-use siltstone_log::{ClusterRow, Position, RegistrationRow, ShardId};
+use siltstone_log::{ClusterRow, Position, RegistrationId, RegistrationRow, ShardId};
 use siltstone_store::{Commit, CommitError, KeyRange, Mutation, RangeLimit, Snapshot, Stamp, Store, Version};
 
 use super::registration::{RegisterError, all, end, existing_cluster, pause};
@@ -106,7 +106,7 @@ async fn begin(
         // Of an unknown result: once more, which does no harm.
         Err(error @ (CommitError::Conflict | CommitError::TooOld | CommitError::Unknown(_))) => {
             tracing::debug!(%error, "once more");
-            pause(3).await;
+            pause(3, RegistrationId(ambient.chance.next())).await;
             Ok(None)
         }
         Err(error) => Err(RegisterError::Unavailable(error.to_string()).into()),

@@ -89,7 +89,7 @@ pub async fn stand(
             Ok(_) => return Ok(true),
             Err(error) => last = error.to_string(),
         }
-        pause(attempt).await;
+        pause(attempt, own).await;
     }
     Err(RegisterError::Unavailable(last))
 }

@@ -83,6 +83,10 @@ impl Store for Tally {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.store.watch(key).await
     }
+
+    fn heard(&self) -> Option<Version> {
+        self.store.heard()
+    }
 }
 
 /// An agent that follows all shards of a cluster.
@@ -106,9 +110,13 @@ impl Drop for Crew {
 impl Crew {
     /// One that no watch ever wakes in time.
     async fn start(cluster: &Cluster, n: u64) -> Crew {
-        let (store, own) = (cluster.store.handle(n), RegistrationId(u128::from(n)));
         let never = Duration::from_secs(100_000);
-        store.set_faults(Faults { watch_delay: never..=never, ..Faults::none() });
+        Crew::start_with(cluster, n, Faults { watch_delay: never..=never, ..Faults::none() }).await
+    }
+
+    async fn start_with(cluster: &Cluster, n: u64, faults: Faults) -> Crew {
+        let (store, own) = (cluster.store.handle(n), RegistrationId(u128::from(n)));
+        store.set_faults(faults);
         register(&store, &registration_row(own)).await.unwrap();
         let (asked, logs_lost, versions_lost) = (Arc::default(), Arc::default(), Arc::default());
         let tally = Tally {
@@ -274,6 +282,29 @@ async fn an_own_commit_is_read_at_its_version() {
     shard.appended(Version(0));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(crew.next(partition), Ok(38), "a version that the state holds asks for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_are_read_at_the_version_that_was_heard() {
+    let cluster = Cluster::new(SHARDS).await;
+    let (_, all) = partitions(&cluster).await;
+    let crew = Crew::start_with(&cluster, 1, Faults::none()).await;
+    crew.followers.load(&all).await.unwrap();
+    let (partition, shard) = (all[7], crew.followers.of(all[7]).clone());
+    let other = writer(&cluster, 2, partition).await;
+    for round in 1..20 {
+        crew.followers.fresh([partition]).await.unwrap();
+        let before = crew.asked.load(Ordering::SeqCst);
+        other.append(vec![block(partition, 0, &[plain(1)])]).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(crew.next(partition), Ok(round), "it is read on");
+        let asked = crew.asked.load(Ordering::SeqCst) - before;
+        assert_eq!(asked, 4, "a watch, floor, voids and log, and no version");
+        // As after an own commit, of which the watch tells, too.
+        shard.appended(cluster.store.snapshot().await.unwrap().version());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(crew.asked.load(Ordering::SeqCst) - before, asked, "all of it is there");
+    }
 }
 
 #[tokio::test(start_paused = true)]

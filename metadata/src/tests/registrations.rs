@@ -157,6 +157,28 @@ async fn no_two_agents_have_one_node_id() {
     assert_eq!(join(&cluster.store, at(8, 9008), None, Standing::FULL).await.unwrap().node, 6);
 }
 
+/// As after an outage of all. Who looks again at the same moments as the others would be overtaken each time but once.
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_agents_begin_at_once() {
+    let cluster = Cluster::new(1).await;
+    let slow = Duration::from_millis(3);
+    let joining: Vec<_> = (1..=400)
+        .map(|n| {
+            let store = cluster.store.handle(n);
+            store.set_faults(Faults { delay: slow..=slow, ..Faults::none() });
+            let mut row = registration_row(RegistrationId(u128::from(n)));
+            row.port = 9000 + n as u16;
+            tokio::spawn(async move { join(&store, row, None, Standing::FULL).await })
+        })
+        .collect();
+    let begun = tokio::time::Instant::now();
+    for joined in joining {
+        joined.await.unwrap().unwrap();
+    }
+    assert_eq!(list(&cluster.store).await.unwrap().len(), 400);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
 /// A registration's first try that lands late must not bring it back once it is ended.
 #[tokio::test(start_paused = true)]
 async fn an_ended_registration_does_not_come_back() {

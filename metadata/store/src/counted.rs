@@ -130,6 +130,10 @@ impl Store for Counted {
             watch.await
         }))
     }
+
+    fn heard(&self) -> Option<Version> {
+        self.0.heard()
+    }
 }
 
 fn result(answer: &Result<Committed, CommitError>) -> &'static str {

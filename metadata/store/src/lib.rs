@@ -337,4 +337,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Watches `key` from now on: the future resolves soon after its value differs from what it is at the time of this call.
     async fn watch(&self, key: &[u8]) -> Result<Watch, StoreError>;
+
+    /// A version that can be read from ([`Store::snapshot_at`]), and that holds every change of a key for which a watch that was asked for before
+    /// this call does not fire any more. So who watches and then reads at this version misses nothing, and need not ask for a fresh
+    /// one. `None`: the store would have to be asked.
+    fn heard(&self) -> Option<Version> {
+        None
+    }
 }

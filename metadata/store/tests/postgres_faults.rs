@@ -21,6 +21,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
+/// Cuts the connection on which a handle of this name listens.
+const DEAFEN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader' \
+                      AND (query LIKE 'LISTEN%' OR query = 'SELECT 1' OR query LIKE 'SELECT coalesce(max(version), 0) FROM siltstone_commit')";
+
 async fn open_with(url: &str, options: Options) -> Arc<PostgresStore> {
     let address = Address::parse(url).expect("an address");
     Arc::new(PostgresStore::open(address, options).await.expect("the store opens"))
@@ -221,6 +225,58 @@ async fn one_handle_sees_at_once_what_another_was_told_and_its_watches_fire() {
         assert_eq!(at.get(b"k").await, Ok(Some(round.to_string().into())));
         timeout(DEADLINE, watch).await.expect("the watch ends").expect("and fires");
     }
+}
+
+/// Who watches and reads at what was heard misses nothing that another handle wrote, whatever is cut meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_heard_is_enough_also_when_connections_are_cut() {
+    const LAST: i64 = 399;
+    let server = server_or_skip!(Server::shared());
+    let url = server.database().await;
+    let (writer, reader) = (open(&url).await, open(&format!("{url}?application_name=reader")).await);
+    let name = url.rsplit('/').next().unwrap();
+    let (tell, mut told) = tokio::sync::watch::channel(-1);
+    let following = tokio::spawn(async move {
+        let (mut last, mut heard_it) = (-1, 0);
+        loop {
+            let watch = reader.watch(b"k").await.expect("a watch");
+            let heard = reader.heard();
+            let snapshot = match heard {
+                Some(version) => reader.snapshot_at(version).await.expect("what was heard can be read"),
+                None => reader.snapshot().await.expect("a snapshot"),
+            };
+            let value = snapshot.get(b"k").await.expect("a value");
+            let seen = value.map_or(-1, |value| std::str::from_utf8(&value).unwrap().parse::<i64>().unwrap());
+            assert!(last <= seen, "{last}, then {seen}");
+            heard_it += i32::from(heard.is_some() && last < seen);
+            last = seen;
+            tell.send_replace(last);
+            if last == LAST {
+                return heard_it;
+            }
+            timeout(DEADLINE, watch).await.expect("the watch ends").expect("and fires");
+        }
+    });
+    for round in 0..=LAST {
+        if round % 40 != 39 {
+            writer.commit(Commit::blind().set("k", round.to_string())).await.expect("the commit succeeds");
+        }
+        if round % 80 == 20 {
+            testing::run(&url, CUT).await;
+        }
+        // What is written while the reader does not listen, and nobody tells of later.
+        if round % 40 == 39 {
+            server.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+            server.run(DEAFEN).await;
+            sleep(Duration::from_millis(200)).await;
+            writer.commit(Commit::blind().set("k", round.to_string())).await.expect("the commit succeeds");
+            server.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+            let seen = timeout(DEADLINE, told.wait_for(|seen| *seen == round)).await;
+            seen.expect("it is found").expect("the reader goes on");
+        }
+    }
+    let heard_it = timeout(DEADLINE, following).await.expect("it comes to the end").expect("it ends well");
+    assert!(heard_it > 0, "nothing was ever heard");
 }
 
 /// A number that the server says.

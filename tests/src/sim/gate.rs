@@ -127,6 +127,10 @@ impl Store for GatedStore {
         }
         .boxed())
     }
+
+    fn heard(&self) -> Option<Version> {
+        self.inner.heard()
+    }
 }
 
 #[async_trait]

@@ -153,6 +153,7 @@ macro_rules! __for_each_clause {
             watches: a_watch_fires_when_a_key_appears,
             watches: every_watch_of_a_key_fires,
             watches: a_follower_by_watches_reaches_the_end,
+            watches: what_was_heard_is_enough_for_who_watches,
             watches: watches_have_a_limit_and_give_their_places_back,
             limits: keys_have_a_longest,
             limits: values_have_a_longest,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Subject;
-use super::kit::{commit, get, set, soon};
+use super::kit::{commit, get, set, soon, value};
 use crate::{Commit, KeyRange, StoreError, limits};
 
 /// A watch on `k` fires after this commit.
@@ -81,6 +81,43 @@ pub(super) async fn a_follower_by_watches_reaches_the_end(subject: &dyn Subject)
     for follower in followers {
         soon("the last value", follower).await.expect("the follower ends well");
     }
+}
+
+/// The same with what was heard, where the store tells that: it is not older than what the watch will not tell any more, and it can be read.
+pub(super) async fn what_was_heard_is_enough_for_who_watches(subject: &dyn Subject) {
+    let db = subject.open().await;
+    let followers: Vec<_> = (0..4)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                let mut last = None;
+                loop {
+                    let watch = db.watch(b"k").await.expect("a watch");
+                    let snapshot = match db.heard() {
+                        Some(version) => db.snapshot_at(version).await.expect("what was heard can be read"),
+                        None => db.snapshot().await.expect("a snapshot"),
+                    };
+                    let seen = value(&*snapshot, "k").await.map(|value| number(&value));
+                    assert!(last <= seen, "{last:?}, then {seen:?}");
+                    last = seen;
+                    if last == Some(299) {
+                        return;
+                    }
+                    watch.await.expect("the watch fires");
+                }
+            })
+        })
+        .collect();
+    for round in 0..300_u32 {
+        commit(&db, Commit::blind().set("k", round.to_string())).await;
+    }
+    for follower in followers {
+        soon("the last value", follower).await.expect("the follower ends well");
+    }
+}
+
+fn number(value: &[u8]) -> u32 {
+    std::str::from_utf8(value).expect("digits").parse().expect("a number")
 }
 
 pub(super) async fn watches_have_a_limit_and_give_their_places_back(subject: &dyn Subject) {

@@ -13,7 +13,7 @@ mod faults;
 mod history;
 mod snapshot;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -43,12 +43,14 @@ struct Agent {
     chance: Mutex<Chance>,
     faults: Mutex<Faults>,
     watches: Arc<AtomicUsize>,
+    /// The version at which the handle began to watch something last; 0 before.
+    heard: AtomicU64,
 }
 
 impl Agent {
     fn new(seed: u64, faults: Faults) -> Arc<Self> {
         let (chance, faults) = (Mutex::new(Chance::new(seed)), Mutex::new(faults));
-        Arc::new(Agent { chance, faults, watches: Arc::default() })
+        Arc::new(Agent { chance, faults, watches: Arc::default(), heard: AtomicU64::new(0) })
     }
 
     fn faults(&self) -> Faults {
@@ -136,6 +138,7 @@ impl Store for MemoryStore {
         check::read_key(key)?;
         // Registered first: what changes during the delay counts.
         let registered = self.database.watches.watch(key, &self.agent.watches)?;
+        self.agent.heard.fetch_max(self.database.version().0, Ordering::AcqRel);
         self.agent.before_read().await?;
         let agent = self.agent.clone();
         Ok(async move {
@@ -157,6 +160,12 @@ impl Store for MemoryStore {
             }
         }
         .boxed())
+    }
+
+    fn heard(&self) -> Option<Version> {
+        // No newer than it must be.
+        let heard = self.agent.heard.load(Ordering::Acquire);
+        Some(Version(heard)).filter(|_| heard > 0)
     }
 }
 

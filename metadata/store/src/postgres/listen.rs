@@ -3,13 +3,17 @@
 //! Whoever watches is woken by a notification, whenever the connection was lost, since then nobody knows what was missed, and every
 //! five minutes in any case: so no watch misses a change for ever. Followers look at what they follow much more often, and a sweep costs a read of each.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval_at, sleep};
 
+use super::reads::{Reads, version};
 use super::session::{Connector, Session};
-use super::touched::Touched;
+use super::touched;
+use crate::Version;
 use crate::watches::Watches;
 
 /// How often the connection is asked for a sign of life.
@@ -19,16 +23,47 @@ const BEATS_PER_SWEEP: u32 = 60;
 const RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
+/// The last version of the store, for who has just begun to listen.
+const LAST: &str = "SELECT coalesce(max(version), 0) FROM siltstone_commit";
+
+/// What this handle hears of commits.
+pub(super) struct Ears {
+    reads: Arc<Reads>,
+    listening: AtomicBool,
+    /// Some program commits to this store and does not tell versions.
+    unclear: AtomicBool,
+}
+
+impl Ears {
+    pub(super) fn new(reads: Arc<Reads>) -> Self {
+        Ears { reads, listening: AtomicBool::new(false), unclear: AtomicBool::new(false) }
+    }
+
+    /// The greatest version that is known, if every commit up to it has fired what it touches, or happened before that was watched.
+    pub(super) fn heard(&self) -> Option<Version> {
+        let all = self.listening.load(Ordering::Acquire) && !self.unclear.load(Ordering::Acquire);
+        all.then(|| self.reads.seen())
+    }
+
+    fn hear(&self, version: Option<Version>) {
+        match version {
+            Some(version) => self.reads.saw(version),
+            None => self.unclear.store(true, Ordering::Release),
+        }
+    }
+}
+
 /// Listens until it is aborted.
-pub(super) async fn run(connector: Connector, watches: Watches) {
+pub(super) async fn run(connector: Connector, watches: Watches, ears: Arc<Ears>) {
     let mut pause = RETRY;
     loop {
-        match listen(&connector, &watches).await {
+        match listen(&connector, &watches, &ears).await {
             Ok((session, lost)) => {
                 pause = RETRY;
                 // What was written while nobody listened.
                 watches.fire_all();
                 stay(&session, lost, &watches).await;
+                ears.listening.store(false, Ordering::Release);
                 tracing::warn!(server = %connector.address(), "the connection that listens for changes was lost");
                 watches.fire_all();
             }
@@ -46,14 +81,17 @@ pub(super) async fn run(connector: Connector, watches: Watches) {
 async fn listen(
     connector: &Connector,
     watches: &Watches,
+    ears: &Arc<Ears>,
 ) -> Result<(Session, oneshot::Receiver<()>), String> {
     let (alive, lost) = oneshot::channel::<()>();
     let heard = {
-        let watches = watches.clone();
-        move |text: &str| {
+        let (watches, ears) = (watches.clone(), ears.clone());
+        move |payload: &str| {
             // Dropped with this closure when the connection ends.
             let _alive = &alive;
-            let touched = Touched::read(text);
+            let (touched, version) = touched::heard(payload);
+            // Before anybody is woken: who watches anew is to know of this.
+            ears.hear(version);
             watches.fire_if(|key| touched.may_hold(key));
         }
     };
@@ -61,6 +99,10 @@ async fn listen(
     let channel = "SELECT 'siltstone_' || 'siltstone_commit'::regclass::oid";
     let channel: String = session.row(channel, &[]).await.map_err(|trouble| trouble.text())?.get(0);
     session.batch(&format!("LISTEN {channel}")).await.map_err(|trouble| trouble.text())?;
+    // What was committed before is not heard.
+    let last = session.row(LAST, &[]).await.map_err(|trouble| trouble.text())?;
+    ears.hear(Some(version(&[last], 0).map_err(|error| error.to_string())?));
+    ears.listening.store(true, Ordering::Release);
     Ok((session, lost))
 }
 

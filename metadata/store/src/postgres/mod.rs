@@ -16,7 +16,8 @@
 //! * **Unknown is rare.** A commit has an id. After a lost connection the next one bars the old one from committing ever after, looks
 //!   which ids are there, and sends the others again. Only if the server stays away is the result
 //!   [`CommitError::Unknown`].
-//! * **Watches** hear notifications, sent in the commits' own transactions; see `listen`.
+//! * **Watches** hear notifications, sent in the commits' own transactions, with their versions: who is woken knows where to read on to
+//!   and need not ask; see `listen`.
 //! * Only the primary is read and written. If commits are to survive the loss of its machine, it must replicate synchronously; a standby that
 //!   lacks commits shows as [`StoreError::Corrupt`] to every handle that knew them.
 //!
@@ -52,6 +53,7 @@ pub use options::{Address, OpenError, Options};
 
 use crate::watches::Watches;
 use crate::{Commit, CommitError, Committed, Snapshot, Store, StoreError, Version, Watch, check};
+use listen::Ears;
 use reads::Reads;
 use session::Connector;
 use snapshot::At;
@@ -67,6 +69,7 @@ const FUTURE_PAUSE: Duration = Duration::from_millis(20);
 pub struct PostgresStore {
     reads: Arc<Reads>,
     watches: Watches,
+    ears: Arc<Ears>,
     own_watches: Arc<AtomicUsize>,
     places: Arc<Semaphore>,
     most_places: u32,
@@ -90,7 +93,8 @@ impl PostgresStore {
         let (reads, watches) = (Arc::new(Reads::new(connector.clone())), Watches::default());
         reads.head().await.map_err(|error| unreachable(error.to_string()))?;
         let writer = Writer::new(connector.clone(), reads.clone());
-        let listen = tokio::spawn(listen::run(connector.clone(), watches.clone()));
+        let ears = Arc::new(Ears::new(reads.clone()));
+        let listen = tokio::spawn(listen::run(connector.clone(), watches.clone(), ears.clone()));
         let tidy = tokio::spawn(tidy::run(connector, writer.id()));
         let places = (options.queue_bytes / PLACE_BYTES).clamp(1, 1 << 20);
         let (queue, requests) = mpsc::channel(places);
@@ -98,6 +102,7 @@ impl PostgresStore {
         Ok(PostgresStore {
             reads,
             watches,
+            ears,
             own_watches: Arc::default(),
             places: Arc::new(Semaphore::new(places)),
             most_places: u32::try_from(places).unwrap_or(u32::MAX),
@@ -157,5 +162,9 @@ impl Store for PostgresStore {
     async fn watch(&self, key: &[u8]) -> Result<Watch, StoreError> {
         check::read_key(key)?;
         Ok(self.watches.watch(key, &self.own_watches)?.boxed())
+    }
+
+    fn heard(&self) -> Option<Version> {
+        self.ears.heard()
     }
 }

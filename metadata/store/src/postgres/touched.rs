@@ -4,12 +4,14 @@
 //! in hexadecimal. `*` stands for everything, where the text would be longer than PostgreSQL takes. Stamped keys are left out:
 //! nobody can know one before it is written. Watches are hints, so that keys which share a hash do no harm.
 //!
+//! The server adds `@` and the last version of the group, in decimal.
+//!
 //! Pure: no I/O.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::{Commit, KeyRange, Mutation};
+use crate::{Commit, KeyRange, Mutation, Version};
 
 /// The longest text that PostgreSQL takes is under 8,000 bytes.
 const LONGEST: usize = 7_900;
@@ -43,6 +45,14 @@ pub(super) fn text<'a>(commits: impl Iterator<Item = &'a Commit>) -> Option<Stri
         0 => None,
         1..=LONGEST => Some(text),
         _ => Some(ALL.to_owned()),
+    }
+}
+
+/// What is heard: the text, and the version up to which everything has been heard with it. `None`: it comes from a program that tells none.
+pub(super) fn heard(payload: &str) -> (Touched, Option<Version>) {
+    match payload.rsplit_once('@') {
+        Some((text, version)) => (Touched::read(text), version.parse().ok().map(Version)),
+        None => (Touched::read(payload), None),
     }
 }
 
@@ -133,6 +143,18 @@ mod tests {
         for key in ["e", "p", "l", "aa"] {
             assert!(!touched.may_hold(key.as_bytes()), "{key}");
         }
+    }
+
+    #[test]
+    fn the_version_is_behind_the_text() {
+        let text = text([&Commit::blind().set("a", "x")].into_iter()).expect("a text");
+        for (payload, version) in [(format!("{text}@17"), Some(Version(17))), (text.clone(), None)] {
+            let (touched, heard) = heard(&payload);
+            assert!(touched.may_hold(b"a") && !touched.may_hold(b"b"), "{payload}");
+            assert_eq!(heard, version, "{payload}");
+        }
+        assert_eq!(heard("*@5"), (Touched::All, Some(Version(5))));
+        assert_eq!(heard(&format!("{text}@x")).1, None);
     }
 
     #[test]

@@ -24,6 +24,11 @@ use crate::{Commit, CommitError, Committed, Stamp, Version};
 
 const RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
+/// Commits, and tells those who watch what was touched, and with which version ([`touched`]).
+const COMMIT: &str = "SELECT results, CASE WHEN $8::text IS NOT NULL THEN \
+     pg_notify('siltstone_' || 'siltstone_commit'::regclass::oid, \
+     $8 || '@' || (SELECT greatest(max(version), 0) FROM unnest(results) AS version))::text END \
+     FROM (SELECT siltstone_commit_1($1, $2, $3, $4, $5, $6, $7, NULL) AS results OFFSET 0) AS done";
 /// The commit function's word for a writer that was replaced.
 const REPLACED: &str = "SI001";
 
@@ -129,8 +134,7 @@ impl Writer {
         let old = self.id.borrow().clone();
         let connecting = async {
             let session = self.connector.connect(|_| {}).await?;
-            let call = "SELECT siltstone_commit_1($1, $2, $3, $4, $5, $6, $7, $8)";
-            let statement = session.prepare(call).await.map_err(|trouble| trouble.text())?;
+            let statement = session.prepare(COMMIT).await.map_err(|trouble| trouble.text())?;
             let row = session.row("SELECT siltstone_writer_1($1)", &[&old]).await;
             let id: Vec<u8> = row.map_err(|trouble| trouble.text())?.get(0);
             Ok((session, statement, id))

@@ -128,6 +128,7 @@ bugs! {
     WatchOnlyOne,
     WatchLate,
     WatchFromPoll,
+    HeardTooLow,
     WatchUnlimited,
     WatchLeaks,
     // Limits.

@@ -185,6 +185,12 @@ impl Store for Naive {
         }
         .boxed())
     }
+
+    fn heard(&self) -> Option<Version> {
+        let inner = self.0.lock();
+        let behind = usize::from(self.0.bug == Bug::HeardTooLow) + 1;
+        Some(inner.states[inner.states.len().saturating_sub(behind)].0)
+    }
 }
 
 struct Slot(Shared);
