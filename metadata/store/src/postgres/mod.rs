@@ -27,6 +27,7 @@
 mod gather;
 mod listen;
 mod options;
+mod ranges;
 mod reads;
 mod schema;
 mod session;
@@ -36,6 +37,7 @@ mod steps;
 pub mod testing;
 mod tidy;
 mod tls;
+mod together;
 mod touched;
 mod writer;
 

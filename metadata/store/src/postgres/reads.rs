@@ -1,34 +1,31 @@
 //! Reading: a few connections, on each of which many reads are under way at once.
 //!
-//! Single keys and last versions that are asked for at the same time go in one statement ([`Gather`]). A snapshot is nothing but its version: every read says which one it wants, and is told the horizon with the answer, as of
+//! Keys and beginnings of ranges that are asked for at the same time go in one statement, and so do last versions ([`Gather`]). A snapshot is nothing but its version: every read says which one it wants, and is told the horizon with the answer, as of
 //! the same moment. So a snapshot holds no transaction open, and outlives the connection that it was taken on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::try_join_all;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, Statement};
 
 use super::gather::Gather;
+use super::ranges;
 use super::session::{Connector, Parameter, Session, Trouble};
+use super::together::{self, Asked, Found};
 use crate::{StoreError, Version};
 
 /// Pause before a read is tried again on another connection, and before another is made after a failure.
 const RETRY: Duration = Duration::from_millis(50);
-/// Keys of one statement: a value has up to 100,000 bytes.
-const GETS_AT_ONCE: usize = 64;
+/// Questions of one statement.
+const AT_ONCE: usize = 32;
 const HEADS_AT_ONCE: usize = 1 << 16;
 
 const HEAD: &str =
     "SELECT coalesce((SELECT max(version) FROM siltstone_commit), 0), horizon FROM siltstone_meta";
-
-const GETS: &str = "SELECT horizon, asked.place, (SELECT value FROM siltstone_entry entry WHERE entry.key = asked.key \
-     AND entry.version <= asked.version ORDER BY entry.version DESC LIMIT 1) \
-     FROM siltstone_meta, unnest($1::bytea[], $2::bigint[]) WITH ORDINALITY AS asked (key, version, place)";
 
 const GET_LONG: &str = "SELECT horizon, (SELECT value FROM siltstone_long WHERE key = $1 AND version <= $2 \
      ORDER BY version DESC LIMIT 1) FROM siltstone_meta";
@@ -38,8 +35,8 @@ const GET_LONG: &str = "SELECT horizon, (SELECT value FROM siltstone_long WHERE 
 pub(super) enum Query {
     /// The last version, and the horizon.
     Head,
-    /// Horizon, place and value of many keys, each at a version of its own.
-    Gets,
+    /// Many keys and beginnings of ranges ([`together`]).
+    Together,
     /// Horizon and value of a key that is too long for the index.
     GetLong,
     /// Horizon, whether there are long keys, key, value, and how many entries there are with it up to the limit.
@@ -49,7 +46,7 @@ pub(super) enum Query {
 impl Query {
     const ALL: [Query; 7] = [
         Query::Head,
-        Query::Gets,
+        Query::Together,
         Query::GetLong,
         Query::Range { long: false, reverse: false },
         Query::Range { long: false, reverse: true },
@@ -61,40 +58,11 @@ impl Query {
         let table = |long| if long { "siltstone_long" } else { "siltstone_entry" };
         match self {
             Query::Head => HEAD.to_owned(),
-            Query::Gets => GETS.to_owned(),
+            Query::Together => together::TOGETHER.to_owned(),
             Query::GetLong => GET_LONG.to_owned(),
-            Query::Range { long, reverse } => range(table(long), reverse),
+            Query::Range { long, reverse } => ranges::statement(table(long), reverse),
         }
     }
-}
-
-/// `$1` to `$2` at `$3`, at most `$4` entries, without those before which there are `$5` bytes. Each form goes along the index and
-/// stops at the limit, whatever else the table holds.
-fn range(table: &str, reverse: bool) -> String {
-    let (live, order) = match reverse {
-        false => (
-            format!(
-                "SELECT key, value FROM (SELECT DISTINCT ON (key) key, value FROM {table} \
-                 WHERE key >= $1 AND key < $2 AND version <= $3 ORDER BY key, version DESC) latest \
-                 WHERE value IS NOT NULL LIMIT $4"
-            ),
-            "key",
-        ),
-        true => (
-            format!(
-                "SELECT key, value FROM {table} e WHERE key >= $1 AND key < $2 AND version <= $3 AND value IS NOT NULL \
-                 AND NOT EXISTS (SELECT FROM {table} n WHERE n.key = e.key AND n.version > e.version AND n.version <= $3) \
-                 ORDER BY key DESC LIMIT $4"
-            ),
-            "key DESC",
-        ),
-    };
-    format!(
-        "SELECT m.horizon, EXISTS (SELECT FROM siltstone_long), r.key, r.value, r.total FROM siltstone_meta m \
-         LEFT JOIN LATERAL (SELECT key, value, total FROM (SELECT key, value, count(*) OVER () AS total, \
-         sum(octet_length(key) + octet_length(value)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) \
-         - octet_length(key) - octet_length(value) AS before FROM ({live}) live) summed WHERE before < $5) r ON true"
-    )
 }
 
 /// The connections that read.
@@ -103,19 +71,10 @@ pub(super) struct Reads {
     lanes: Vec<Lane>,
     next: AtomicUsize,
     heads: Arc<Gather<(), Version>>,
-    gets: Arc<Gather<Asked, Found>>,
+    together: Arc<Gather<Asked, Found>>,
     /// The greatest version that this handle knows of.
     seen: AtomicU64,
 }
-
-/// A key, and the version as of which it is asked for.
-pub(super) struct Asked {
-    pub(super) key: Vec<u8>,
-    pub(super) version: i64,
-}
-
-/// The horizon, and the value.
-pub(super) type Found = (Version, Option<Bytes>);
 
 struct Lane {
     slot: Mutex<Slot>,
@@ -153,8 +112,14 @@ impl Reads {
         let permits = connector.options.reads_per_connection.clamp(1, 1 << 16);
         let lane = |_| Lane { slot: Mutex::default(), permits: Semaphore::new(permits) };
         let lanes = (0..connector.options.readers.max(1)).map(lane).collect();
-        let (heads, gets) = (Gather::new(HEADS_AT_ONCE), Gather::new(GETS_AT_ONCE));
-        Reads { connector, lanes, next: AtomicUsize::new(0), heads, gets, seen: AtomicU64::new(0) }
+        Reads {
+            connector,
+            lanes,
+            next: AtomicUsize::new(0),
+            heads: Gather::new(HEADS_AT_ONCE),
+            together: Gather::new(AT_ONCE),
+            seen: AtomicU64::new(0),
+        }
     }
 
     /// The greatest version that this handle was told of.
@@ -190,30 +155,25 @@ impl Reads {
         Ok(version)
     }
 
-    /// The value of a key that the index takes.
-    pub(super) async fn get(self: &Arc<Self>, asked: Asked) -> Result<Found, StoreError> {
+    /// What the index has, together with what others ask for.
+    pub(super) async fn ask(self: &Arc<Self>, asked: Asked) -> Result<Found, StoreError> {
         let reads = self.clone();
         let all = move |asked: Vec<Asked>| {
             let reads = reads.clone();
             async move { reads.read_all(&asked).await }
         };
-        self.gets.ask(asked, all).await
+        self.together.ask(asked, all).await
     }
 
     async fn read_all(&self, asked: &[Asked]) -> Result<Vec<Found>, StoreError> {
-        let keys: Vec<&[u8]> = asked.iter().map(|asked| asked.key.as_slice()).collect();
+        let first: Vec<&[u8]> = asked.iter().map(|asked| asked.first.as_ref()).collect();
+        let after: Vec<Option<&[u8]>> = asked.iter().map(|asked| asked.after.as_deref()).collect();
         let versions: Vec<i64> = asked.iter().map(|asked| asked.version).collect();
-        let rows = self.run(Query::Gets, &[&keys, &versions]).await?;
-        let horizon = version(&rows, 0)?;
-        let mut found = vec![(horizon, None); asked.len()];
-        for row in &rows {
-            let place = row.try_get::<_, i64>(1).ok().and_then(|place| usize::try_from(place - 1).ok());
-            let slot = place.and_then(|place| found.get_mut(place));
-            let value = row.try_get::<_, Option<&[u8]>>(2).map_err(|_| corrupt("a value is not bytes"))?;
-            let (_, slot) = slot.ok_or_else(|| corrupt("a place is no number"))?;
-            *slot = value.map(Bytes::copy_from_slice);
-        }
-        Ok(found)
+        // One more than wanted, to know whether there is more.
+        let most = asked.iter().map(|asked| asked.most).max().unwrap_or(0);
+        let most = i64::try_from(most).map_or(i64::MAX, |most| most.saturating_add(1));
+        let rows = self.run(Query::Together, &[&first, &after, &versions, &most]).await?;
+        together::found(&rows, asked)
     }
 
     /// The rows of a query. Tries again on a new connection, for as long as the settings say: reading twice does no harm.

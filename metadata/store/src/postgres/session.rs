@@ -12,7 +12,8 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Row, Statement};
 use super::options::{Address, Options, cause};
 use super::tls::Tls;
 
-/// Plans are forced to go by the indexes: every query here is made for one, and fresh tables have no statistics to choose by.
+/// Plans are forced to go by the indexes: every query here is made for one, and fresh tables have no statistics to choose by. (PostgreSQL 13 has no
+/// setting for what remembers what was looked up in a statement, nor such a thing: here nothing is looked up twice.)
 const SETTINGS: &str = "\
     SET default_transaction_isolation = 'read committed';\
     SET client_min_messages = 'error';\
@@ -25,6 +26,7 @@ const SETTINGS: &str = "\
     SET enable_sort = off;\
     SET jit = off;\
     SET plan_cache_mode = force_generic_plan;\
+    SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_memoize';\
     SELECT set_config('synchronous_commit', 'on', false) \
         WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 

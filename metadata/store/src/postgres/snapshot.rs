@@ -1,14 +1,15 @@
 //! A snapshot: reads at one version.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::Row;
 
-use super::reads::{Asked, Query, Reads, corrupt, version};
-use crate::{Entry, KeyRange, Page, RangeLimit, Snapshot, StoreError, Version, check};
+use super::ranges::{self, merge, read, size};
+use super::reads::{Query, Reads, corrupt, version};
+use super::together::Asked;
+use crate::{KeyRange, Page, RangeLimit, Snapshot, StoreError, Version, check};
 
 /// Keys of more bytes are in a table of their own: an index of PostgreSQL takes no more than 2,704.
 const LONGEST_INDEXED: usize = 2_000;
@@ -29,9 +30,9 @@ impl Snapshot for At {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check::read_key(key)?;
         if key.len() <= LONGEST_INDEXED {
-            let asked = Asked { key: key.to_vec(), version: self.number() };
-            let (horizon, value) = self.reads.get(asked).await?;
-            return self.shows(horizon).map(|()| value);
+            let found = self.reads.ask(Asked::key(key, self.number())).await?;
+            self.shows(found.horizon)?;
+            return Ok(found.page.entries.into_iter().next().map(|(_, value)| value));
         }
         let rows = self.reads.run(Query::GetLong, &[&key, &self.number()]).await?;
         self.check(&rows)?;
@@ -44,6 +45,7 @@ impl Snapshot for At {
         check::read_range(range)?;
         let mut rest = range.clone();
         let (mut page, mut bytes, mut chunk) = (Page::default(), 0, FIRST_CHUNK);
+        let mut first = !limit.reverse;
         while !rest.is_empty() {
             let most = limit.entries.max(1) - page.entries.len();
             let asked = RangeLimit {
@@ -51,7 +53,11 @@ impl Snapshot for At {
                 bytes: limit.bytes.saturating_sub(bytes).max(1),
                 reverse: limit.reverse,
             };
-            let piece = self.piece(&rest, asked).await?;
+            let piece = if std::mem::take(&mut first) {
+                self.first_piece(&rest, asked).await?
+            } else {
+                self.piece(&rest, asked).await?
+            };
             bytes += piece.entries.iter().map(size).sum::<usize>();
             page.entries.extend(piece.entries);
             page.more = piece.more;
@@ -82,11 +88,28 @@ impl At {
         if horizon > self.version { Err(StoreError::TooOld) } else { Ok(()) }
     }
 
+    /// The first few entries of a range, asked for together with other ranges.
+    async fn first_piece(&self, range: &KeyRange, limit: RangeLimit) -> Result<Page, StoreError> {
+        let found = self.reads.ask(Asked::range(range, self.number(), limit.entries)).await?;
+        self.shows(found.horizon)?;
+        self.with_long(found.any_long, found.page, range, limit).await
+    }
+
     /// The first entries of a range, as many as one question brings.
     async fn piece(&self, range: &KeyRange, limit: RangeLimit) -> Result<Page, StoreError> {
         let rows = self.rows(false, range, limit).await?;
-        let any_long = rows.first().is_some_and(|row| row.try_get(1).unwrap_or(true));
-        let mut pieces = vec![read(&rows, limit)?];
+        self.with_long(ranges::any_long(&rows), read(&rows, limit)?, range, limit).await
+    }
+
+    /// What the index has, and what is beside it.
+    async fn with_long(
+        &self,
+        any_long: bool,
+        page: Page,
+        range: &KeyRange,
+        limit: RangeLimit,
+    ) -> Result<Page, StoreError> {
+        let mut pieces = vec![page];
         if any_long {
             pieces.push(read(&self.rows(true, range, limit).await?, limit)?);
         }
@@ -102,82 +125,5 @@ impl At {
         let rows = self.reads.run(query, &[&begin, &end, &self.number(), &entries, &bytes]).await?;
         self.check(&rows)?;
         Ok(rows)
-    }
-}
-
-fn size((key, value): &Entry) -> usize {
-    key.len() + value.len()
-}
-
-fn order(a: &Bytes, b: &Bytes, reverse: bool) -> Ordering {
-    if reverse { b.cmp(a) } else { a.cmp(b) }
-}
-
-/// What one table holds. There is one row without an entry if it holds nothing.
-fn read(rows: &[Row], limit: RangeLimit) -> Result<Page, StoreError> {
-    let mut page = Page::default();
-    let mut found = 0;
-    for row in rows {
-        let entry = (row.try_get::<_, Option<&[u8]>>(2), row.try_get::<_, Option<&[u8]>>(3));
-        match entry {
-            (Ok(Some(key)), Ok(Some(value))) => {
-                page.entries.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
-            }
-            (Ok(None), Ok(None)) => continue,
-            _ => return Err(corrupt("an entry is not bytes")),
-        }
-        found = row.try_get::<_, i64>(4).map_err(|_| corrupt("a count is not a number"))?;
-    }
-    // As they come they are in order; the join above them does not promise it.
-    page.entries.sort_by(|(a, _), (b, _)| order(a, b, limit.reverse));
-    page.entries.truncate(limit.entries);
-    page.more = usize::try_from(found).unwrap_or(usize::MAX) > page.entries.len();
-    Ok(page)
-}
-
-/// The first entries of all tables, up to the limit. Where one has more than it told, only what comes before that is known.
-fn merge(pieces: Vec<Page>, limit: RangeLimit) -> Page {
-    let order = |a: &Bytes, b: &Bytes| order(a, b, limit.reverse);
-    let ends = pieces.iter().filter(|piece| piece.more).filter_map(|piece| piece.entries.last());
-    let known = ends.map(|(key, _)| key.clone()).min_by(order);
-    let mut more = known.is_some();
-    let mut entries: Vec<Entry> = pieces.into_iter().flat_map(|piece| piece.entries).collect();
-    entries.sort_by(|(a, _), (b, _)| order(a, b));
-    if let Some(known) = known {
-        entries.retain(|(key, _)| order(key, &known) != Ordering::Greater);
-    }
-    let mut bytes = 0;
-    let full = entries.iter().position(|entry| {
-        bytes += size(entry);
-        bytes >= limit.bytes
-    });
-    let kept = full.map_or(entries.len(), |at| at + 1).min(limit.entries);
-    more |= kept < entries.len();
-    entries.truncate(kept);
-    Page { entries, more }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn piece(keys: &[&'static str], more: bool) -> Page {
-        let entry = |key: &&'static str| (Bytes::from(*key), Bytes::from("v"));
-        Page { entries: keys.iter().map(entry).collect(), more }
-    }
-
-    fn keys(page: &Page) -> Vec<&[u8]> {
-        page.entries.iter().map(|(key, _)| key.as_ref()).collect()
-    }
-
-    #[test]
-    fn what_one_table_has_not_told_yet_hides_what_comes_behind() {
-        let limit = |entries, reverse| RangeLimit { entries, bytes: 1_000, reverse };
-        let merged = merge(vec![piece(&["a", "c"], true), piece(&["b", "d"], false)], limit(9, false));
-        assert_eq!((keys(&merged), merged.more), (vec![&b"a"[..], b"b", b"c"], true));
-        let merged = merge(vec![piece(&["d", "b"], false), piece(&["c", "a"], false)], limit(3, true));
-        assert_eq!((keys(&merged), merged.more), (vec![&b"d"[..], b"c", b"b"], true));
-        let merged = merge(vec![piece(&["a"], false), piece(&[], false)], limit(1, false));
-        assert_eq!((keys(&merged), merged.more), (vec![&b"a"[..]], false));
     }
 }
