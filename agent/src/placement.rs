@@ -42,6 +42,8 @@ struct Competitor {
 pub struct Placement {
     /// By node id.
     brokers: Vec<Broker>,
+    /// Which of them clients take for the controller.
+    controller: Option<usize>,
     /// Those that want a share, by zone, those that weigh the same together: at least one in each. Who is left out of them is listed all the same, as what
     /// it holds can be read there.
     zones: Vec<Vec<Competitor>>,
@@ -50,31 +52,40 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The placement of so many shards among the agents that have this listener. Who drains is left out, unless nobody else is there.
+    /// The placement of so many shards among the agents that have this listener. Who drains leads and coordinates nothing, unless nobody else is there;
+    /// it is listed as long as it lives, as with Kafka: it may have groups yet, and librdkafka 2.16 lets go of a broker that is listed no more, whatever
+    /// it has to ask of it, so that a commit of offsets waits for its time-out.
     pub fn new(agents: &[Member], listener: &str, shards: u16) -> Self {
         let reached = |agent: &&Member| agent.row.listener(listener).is_some();
         let stays = agents.iter().filter(reached).any(|agent| !agent.standing.drains());
-        let listed: Vec<&Member> =
-            agents.iter().filter(reached).filter(|agent| !stays || !agent.standing.drains()).collect();
-        let able = listed.iter().any(|agent| !agent.standing.stands_back());
+        let listed: Vec<&Member> = agents.iter().filter(reached).collect();
+        let goes = |agent: &Member| stays && agent.standing.drains();
+        let able = listed.iter().any(|agent| !goes(agent) && !agent.standing.stands_back());
         let mut zones: BTreeMap<&str, Vec<Competitor>> = BTreeMap::new();
-        for (index, Member { row, standing }) in listed.iter().enumerate() {
-            if able && standing.stands_back() {
+        for (index, agent) in listed.iter().enumerate() {
+            let Member { row, standing } = agent;
+            if goes(agent) || (able && standing.stands_back()) {
                 continue;
             }
             let weight = if stays { standing.weight() } else { Standing::FULL.weight() };
             zones.entry(&row.zone).or_default().push(Competitor { index, node: row.node, weight });
         }
+        let controller = listed.iter().position(|agent| !goes(agent));
         let brokers = listed.iter().filter_map(|agent| broker(&agent.row, listener)).collect();
         let mut zones: Vec<Vec<Competitor>> = zones.into_values().collect();
         zones.iter_mut().for_each(|zone| zone.sort_by_key(|competitor| competitor.weight));
         let shards = (0..shards).map(|shard| leaders(&zones, shard, shards)).collect();
-        Placement { brokers, zones, shards }
+        Placement { brokers, controller, zones, shards }
     }
 
     /// The agents that clients are told of, by node id.
     pub fn brokers(&self) -> &[Broker] {
         &self.brokers
+    }
+
+    /// Whom clients are to take for the controller: any agent will do that stays.
+    pub fn controller(&self) -> Option<&Broker> {
+        self.brokers.get(self.controller?)
     }
 
     /// The agents that stand for a partition, one in each zone. The first is the leader of clients whose zone has none, or is not known.

@@ -122,8 +122,8 @@ const CATCH_WITHIN: u64 = 250;
 const FIRST: [(Bug, u64); 6] = [
     (Bug::CommitWithoutRegistration, 26),
     (Bug::LostIsFailure, 131),
-    (Bug::OffsetsOvertake, 536),
-    (Bug::CountsUnread, 522),
+    (Bug::OffsetsOvertake, 412),
+    (Bug::CountsUnread, 447),
     (Bug::AbortedRekeyed, 94),
     (Bug::LastStampCounts, 105),
 ];

@@ -37,7 +37,7 @@ pub(super) async fn handle(cx: &Context, _version: i16, request: Request) -> Res
     Response {
         endpoint_type: BROKERS,
         cluster_id: cx.engine().cluster().cluster_id.clone(),
-        controller_id: placement.brokers().first().map_or(-1, |broker| broker.node),
+        controller_id: placement.controller().map_or(-1, |broker| broker.node),
         brokers: placement.brokers().iter().map(broker).collect(),
         cluster_authorized_operations: operations,
         ..Response::default()

@@ -77,19 +77,22 @@ fn each_zone_has_a_replica_and_its_clients_have_it_as_their_leader() {
 }
 
 #[test]
-fn who_drains_is_not_listed_unless_it_is_alone() {
+fn who_drains_is_listed_and_does_nothing_unless_it_is_alone() {
     let all = placement(&[member(1, "a", 0), member(2, "b", 500)]);
-    assert_eq!(all.brokers().iter().map(|broker| broker.node).collect::<Vec<_>>(), [2]);
+    assert_eq!(all.brokers().iter().map(|broker| broker.node).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(all.controller().map(|broker| broker.node), Some(2));
+    assert_eq!(all.stands(1), Vec::new());
     assert_eq!(all.replica_in(partition(0), "a"), None);
     assert_eq!(leaders(&all, Some("a")), [2; SHARDS as usize]);
     assert_eq!(all.coordinator("g").map(|broker| broker.node), Some(2));
     let last = placement(&[member(1, "a", 0)]);
     assert_eq!(leaders(&last, Some("a")), [1; SHARDS as usize]);
     assert_eq!(last.coordinator("g").map(|broker| broker.node), Some(1));
+    assert_eq!(last.controller().map(|broker| broker.node), Some(1));
     let none = placement(&[]);
     assert_eq!(
-        (none.leader(partition(0), None), none.coordinator("g"), none.brokers()),
-        (None, None, &[][..])
+        (none.leader(partition(0), None), none.coordinator("g"), none.controller(), none.brokers()),
+        (None, None, None, &[][..])
     );
     assert_eq!(Placement::new(&[], "", 0).leader(partition(3), None), None);
 }

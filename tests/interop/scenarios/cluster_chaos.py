@@ -5,7 +5,7 @@ Producers, readers and transactional copiers of librdkafka, Java and sarama writ
 for the ends of all partitions and reads on from another agent at each fetch. A judge (harness/history) holds the whole against the log: S1 to S6, S10.
 No producer may have an error that is fatal or a record that fails. The longest pause that clients saw is told for each fault; after `kill -9` it may be 10 s,
 at SIGTERM 1 s where the program drains, plus what the machine itself stood still meanwhile, by this program's own heartbeat: what is over that is told, and
-with `--bounds` a failure. Beside other work no bound holds, so without it none is demanded.
+with `--bounds` a failure. An agent that comes moves clients, too, and is told as a fault of its own ("added"). Beside other work no bound holds, so without it none is demanded.
 """
 
 import json
@@ -165,7 +165,11 @@ class Chaos:
         self.rest()
 
     def renew(self, place):
-        """In its place the same again, or a new one that has nothing."""
+        """In its place the same again, or a new one that has nothing. That moves clients, too: what they wait for from here on is told apart, unless the
+        fault before may still have them wait."""
+        if time.monotonic() - self.faults[-1][0] >= QUIET[0]:
+            self.faults.append((time.monotonic(), "added"))
+            print(f"{self.faults[-1][0]:.3f} added {place} again", flush=True)
         if self.chance.random() < 0.5:
             self.place.agents[place].start()
         else:
@@ -199,9 +203,9 @@ class Chaos:
         """One more; and when there is no room for more, one of those is told to end for good."""
         place = self.place.free()
         if place is not None:
-            agent = self.place.add(place)
             self.faults.append((time.monotonic(), "added"))
-            print(f"{time.monotonic():.3f} added {place} ({agent.bootstrap})", flush=True)
+            agent = self.place.add(place)
+            print(f"{self.faults[-1][0]:.3f} added {place} ({agent.bootstrap})", flush=True)
         else:
             place = self.victim()
             self.fault("drain", place)
