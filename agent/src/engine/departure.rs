@@ -64,7 +64,8 @@ impl Engine {
         self.agents().iter().any(|agent| agent.row.id != self.registration.id)
     }
 
-    /// Has all other agents send clients elsewhere, though they list this one while it lives, and waits until all of them do, at most for `patience`. This one goes on as before.
+    /// Has all other agents send clients elsewhere, though they list this one while it lives, and waits until all of them do, at most for `patience`.
+    /// This one goes on as before.
     pub async fn withdraw(&self, patience: Duration) {
         let (store, own) = (self.store().as_ref(), self.registration.id);
         let told = async {

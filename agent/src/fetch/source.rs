@@ -33,21 +33,21 @@ impl SegmentSource for Segments {
 }
 
 impl Segments {
+    /// What is written once, and mostly some time ago: a fresh version is asked for only if it isn't there.
+    async fn stored(&self, prefix: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(version) = self.store.heard()
+            && let Ok(snapshot) = self.store.snapshot_at(version).await
+            && let Ok(Some(found)) = parts::get(snapshot.as_ref(), prefix).await
+        {
+            return Ok(Some(found));
+        }
+        parts::get(self.store.snapshot().await?.as_ref(), prefix).await
+    }
+
     async fn inline(&self, segment: SegmentPlace, range: Range<u64>) -> Result<Bytes, ReadError> {
         let name = || format!("inline segment {}", segment.id);
         let failed = |error: StoreError| ReadError::Unavailable { name: name(), reason: error.to_string() };
-        let prefix = inline_segment::prefix(segment.id);
-        // It is written once, and mostly some time ago: a fresh version is asked for only if it isn't there.
-        let mut found = None;
-        if let Some(version) = self.store.heard()
-            && let Ok(snapshot) = self.store.snapshot_at(version).await
-        {
-            found = parts::get(snapshot.as_ref(), &prefix).await.unwrap_or(None);
-        }
-        if found.is_none() {
-            let snapshot = self.store.snapshot().await.map_err(failed)?;
-            found = parts::get(snapshot.as_ref(), &prefix).await.map_err(failed)?;
-        }
+        let found = self.stored(&inline_segment::prefix(segment.id)).await.map_err(failed)?;
         let bytes = found.ok_or_else(|| ReadError::NotFound {
             name: name(),
             reason: "the metadata store has no such segment".into(),

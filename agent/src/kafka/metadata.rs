@@ -113,7 +113,7 @@ fn cluster(cx: &Context) -> Response {
     };
     Response {
         cluster_id: Some(cx.engine().cluster().cluster_id.clone()),
-        // Any of them does what a controller is asked for: the first, so that all agents say the same.
+        // Any of them does what a controller is asked for: the first that stays, so that all agents say the same.
         controller_id: placement.controller().map_or(-1, |broker| broker.node),
         brokers: placement.brokers().iter().map(broker).collect(),
         ..Response::default()

@@ -23,7 +23,7 @@ const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
 
 /// Cuts the connection on which a handle of this name listens.
 const DEAFEN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader' \
-                      AND (query LIKE 'LISTEN%' OR query = 'SELECT 1' OR query LIKE 'SELECT coalesce(max(version), 0) FROM siltstone_commit')";
+                      AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')";
 
 async fn open_with(url: &str, options: Options) -> Arc<PostgresStore> {
     let address = Address::parse(url).expect("an address");

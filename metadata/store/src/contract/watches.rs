@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Subject;
-use super::kit::{commit, get, set, soon, value};
+use super::kit::{Db, commit, set, snapshot, soon, value};
 use crate::{Commit, KeyRange, StoreError, limits};
 
 /// A watch on `k` fires after this commit.
@@ -58,24 +58,21 @@ pub(super) async fn every_watch_of_a_key_fires(subject: &dyn Subject) {
     }
 }
 
-/// Watch, then read: a follower that does only this always gets to see the last value.
+/// Watch, then read: a follower that does only this always gets to see the last value, and never an older one after a newer.
 pub(super) async fn a_follower_by_watches_reaches_the_end(subject: &dyn Subject) {
+    reaches_the_end(subject, 200, false).await;
+}
+
+/// The same with what was heard, where the store tells that: it is not older than what the watch will not tell any more, and it can be read.
+pub(super) async fn what_was_heard_is_enough_for_who_watches(subject: &dyn Subject) {
+    reaches_the_end(subject, 300, true).await;
+}
+
+/// Followers of so many commits, by fresh snapshots or by what was heard.
+async fn reaches_the_end(subject: &dyn Subject, commits: u32, by_heard: bool) {
     let db = subject.open().await;
-    let followers: Vec<_> = (0..4)
-        .map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move {
-                loop {
-                    let watch = db.watch(b"k").await.expect("a watch");
-                    if get(&db, "k").await == Some("199".into()) {
-                        return;
-                    }
-                    watch.await.expect("the watch fires");
-                }
-            })
-        })
-        .collect();
-    for round in 0..200_u32 {
+    let followers: Vec<_> = (0..4).map(|_| tokio::spawn(follow(db.clone(), commits - 1, by_heard))).collect();
+    for round in 0..commits {
         commit(&db, Commit::blind().set("k", round.to_string())).await;
     }
     for follower in followers {
@@ -83,36 +80,20 @@ pub(super) async fn a_follower_by_watches_reaches_the_end(subject: &dyn Subject)
     }
 }
 
-/// The same with what was heard, where the store tells that: it is not older than what the watch will not tell any more, and it can be read.
-pub(super) async fn what_was_heard_is_enough_for_who_watches(subject: &dyn Subject) {
-    let db = subject.open().await;
-    let followers: Vec<_> = (0..4)
-        .map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move {
-                let mut last = None;
-                loop {
-                    let watch = db.watch(b"k").await.expect("a watch");
-                    let snapshot = match db.heard() {
-                        Some(version) => db.snapshot_at(version).await.expect("what was heard can be read"),
-                        None => db.snapshot().await.expect("a snapshot"),
-                    };
-                    let seen = value(&*snapshot, "k").await.map(|value| number(&value));
-                    assert!(last <= seen, "{last:?}, then {seen:?}");
-                    last = seen;
-                    if last == Some(299) {
-                        return;
-                    }
-                    watch.await.expect("the watch fires");
-                }
-            })
-        })
-        .collect();
-    for round in 0..300_u32 {
-        commit(&db, Commit::blind().set("k", round.to_string())).await;
-    }
-    for follower in followers {
-        soon("the last value", follower).await.expect("the follower ends well");
+async fn follow(db: Db, end: u32, by_heard: bool) {
+    let mut last = None;
+    while last != Some(end) {
+        let watch = db.watch(b"k").await.expect("a watch");
+        let snapshot = match db.heard().filter(|_| by_heard) {
+            Some(version) => db.snapshot_at(version).await.expect("what was heard can be read"),
+            None => snapshot(&db).await,
+        };
+        let seen = value(&*snapshot, "k").await.map(|value| number(&value));
+        assert!(last <= seen, "{last:?}, then {seen:?}");
+        last = seen;
+        if last != Some(end) {
+            watch.await.expect("the watch fires");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval_at, sleep};
 
-use super::reads::{Reads, version};
+use super::reads::Reads;
 use super::session::{Connector, Session};
 use super::touched;
 use crate::Version;
@@ -22,9 +22,6 @@ const BEAT: Duration = Duration::from_secs(5);
 const BEATS_PER_SWEEP: u32 = 60;
 const RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
-
-/// The last version of the store, for who has just begun to listen.
-const LAST: &str = "SELECT coalesce(max(version), 0) FROM siltstone_commit";
 
 /// What this handle hears of commits.
 pub(super) struct Ears {
@@ -99,9 +96,8 @@ async fn listen(
     let channel = "SELECT 'siltstone_' || 'siltstone_commit'::regclass::oid";
     let channel: String = session.row(channel, &[]).await.map_err(|trouble| trouble.text())?.get(0);
     session.batch(&format!("LISTEN {channel}")).await.map_err(|trouble| trouble.text())?;
-    // What was committed before is not heard.
-    let last = session.row(LAST, &[]).await.map_err(|trouble| trouble.text())?;
-    ears.hear(Some(version(&[last], 0).map_err(|error| error.to_string())?));
+    // What was committed before is not heard. A server that has lost commits is found here, too: then they must be asked for, as that tells it.
+    ears.reads.head().await.map_err(|error| error.to_string())?;
     ears.listening.store(true, Ordering::Release);
     Ok((session, lost))
 }

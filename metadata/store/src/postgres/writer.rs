@@ -24,7 +24,7 @@ use crate::{Commit, CommitError, Committed, Stamp, Version};
 
 const RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
-/// Commits, and tells those who watch what was touched, and with which version ([`touched`]).
+/// Commits, and tells those who watch what was touched, and with which version ([`touched`]): the function itself would tell none.
 const COMMIT: &str = "SELECT results, CASE WHEN $8::text IS NOT NULL THEN \
      pg_notify('siltstone_' || 'siltstone_commit'::regclass::oid, \
      $8 || '@' || (SELECT greatest(max(version), 0) FROM unnest(results) AS version))::text END \
