@@ -75,6 +75,9 @@ pub struct Requests {
     pub timeout: Duration,
     /// The longest that connecting may take. Default 3 s.
     pub connect_timeout: Duration,
+    /// The longest that what was sent may stay unacknowledged by the other side's system before the connection counts as gone, Linux's
+    /// `TCP_USER_TIMEOUT`; a slow store acknowledges. Elsewhere such a request ends by `timeout`. Default 5 s.
+    pub tcp_user_timeout: Duration,
     /// The pause before the first retry; it doubles from there. Default 50 ms.
     pub backoff_first: Duration,
     /// The longest pause between attempts. Default 3 s.
@@ -103,6 +106,7 @@ impl Default for Requests {
             max_gets: 32,
             timeout: ms(30_000),
             connect_timeout: ms(3_000),
+            tcp_user_timeout: ms(5_000),
             backoff_first: ms(50),
             backoff_max: ms(3_000),
             hedge_put: Some(Hedge { min: ms(300), max: ms(3_000) }),
@@ -161,6 +165,7 @@ impl Requests {
         demand((1..=10_000).contains(&self.max_gets), "requests.max_gets: must be from 1 to 10000");
         demand(!self.timeout.is_zero(), "requests.timeout: must not be zero");
         demand(!self.connect_timeout.is_zero(), "requests.connect_timeout: must not be zero");
+        demand(!self.tcp_user_timeout.is_zero(), "requests.tcp_user_timeout: must not be zero");
         demand(!self.backoff_first.is_zero(), "requests.backoff_first: must not be zero");
         demand(
             self.backoff_max >= self.backoff_first,

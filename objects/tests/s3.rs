@@ -235,3 +235,37 @@ async fn a_store_that_is_not_there_is_unavailable_and_certainly_has_nothing() {
     let error = objects.put("a", vec![Bytes::from_static(b"x")], shortly).await.expect_err("nobody listens");
     assert!(matches!(error, PutError::Unavailable { .. }), "{error}");
 }
+
+/// Nothing ends such a connection: neither side hears of the other any more.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_into_silence_is_found_out_before_its_time_is_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut options = options(&endpoint, "secret");
+    let hour = Duration::from_secs(3600);
+    options.requests.timeout = hour;
+    options.requests.hedge_put = None;
+    options.requests.tcp_user_timeout = Duration::from_millis(200);
+    let objects = open("s3://logs", &options);
+    // More than the systems on both sides take without anybody who reads it.
+    let chunks = vec![Bytes::from(vec![7; 1 << 20]); 32];
+    let put = tokio::spawn({
+        let objects = objects.clone();
+        async move { objects.put("seg/1", chunks, Instant::now() + hour).await }
+    });
+    let (_silent, _) = listener.accept().await.expect("the PUT");
+    let trouble = async {
+        loop {
+            match objects.trouble() {
+                Some(trouble) => return trouble,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let trouble =
+        tokio::time::timeout(Duration::from_secs(20), trouble).await.expect("it fails, and not in an hour");
+    assert!(!trouble.refused, "{trouble:?}");
+    listener.accept().await.expect("it is tried again");
+    put.abort();
+}

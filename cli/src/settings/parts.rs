@@ -254,6 +254,7 @@ pub(super) fn objects(settings: &Settings) -> Options {
             max_gets: settings.max_gets,
             timeout: settings.store_timeout,
             connect_timeout: settings.connect_timeout,
+            tcp_user_timeout: settings.tcp_user_timeout,
             backoff_first: settings.backoff_first,
             backoff_max: settings.backoff_max,
             hedge_put: hedge(defaults.hedge_put),

@@ -1,6 +1,7 @@
 //! From a URL, options and an environment to a store.
 
 mod aws_profile;
+mod connect;
 mod environment;
 mod remote;
 mod s3;
@@ -10,10 +11,12 @@ use std::sync::Arc;
 
 use object_store::memory::InMemory;
 
+use connect::Connector;
 pub use environment::Environment;
 pub use url::StoreUrl;
 
 use crate::backend::Backend;
+use crate::chance::Chance;
 use crate::dir::Dir;
 use crate::error::OpenError;
 use crate::objects::Objects;
@@ -51,7 +54,8 @@ impl Objects {
             StoreUrl::S3 { prefix, .. }
             | StoreUrl::Google { prefix, .. }
             | StoreUrl::Azure { prefix, .. } => {
-                let reopen = reopening(parsed.clone(), options.clone(), environment.clone());
+                let chance = Arc::new(Chance::new(seed));
+                let reopen = reopening(parsed.clone(), options.clone(), environment.clone(), chance);
                 Backend::Remote(Remote::reopening(reopen, prefix).map_err(failed)?)
             }
         };
@@ -61,11 +65,16 @@ impl Objects {
 }
 
 /// Opens a cloud's store again and again: profiles, token files and whoever gives credentials out are asked anew each time.
-fn reopening(url: StoreUrl, options: Options, environment: Environment) -> Reopen {
-    Arc::new(move || match &url {
-        StoreUrl::S3 { bucket, .. } => s3::open(bucket, &options, &environment),
-        StoreUrl::Google { bucket, .. } => remote::open_google(bucket, &options, &environment),
-        StoreUrl::Azure { container, .. } => remote::open_azure(container, &options, &environment),
-        StoreUrl::File { .. } | StoreUrl::Memory => Err(vec!["url: names no cloud".to_owned()]),
+fn reopening(url: StoreUrl, options: Options, environment: Environment, chance: Arc<Chance>) -> Reopen {
+    Arc::new(move || {
+        let connector = Connector::new(&options, Arc::clone(&chance));
+        match &url {
+            StoreUrl::S3 { bucket, .. } => s3::open(bucket, &options, &environment, connector),
+            StoreUrl::Google { bucket, .. } => remote::open_google(bucket, &options, &environment, connector),
+            StoreUrl::Azure { container, .. } => {
+                remote::open_azure(container, &options, &environment, connector)
+            }
+            StoreUrl::File { .. } | StoreUrl::Memory => Err(vec!["url: names no cloud".to_owned()]),
+        }
     })
 }

@@ -6,6 +6,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::{ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 
+use super::connect::Connector;
 use super::environment::Environment;
 use crate::options::Options;
 
@@ -14,18 +15,16 @@ pub(super) fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
+/// The rest of them is the [`Connector`]'s.
 pub(super) fn client_options(options: &Options) -> ClientOptions {
-    ClientOptions::new()
-        .with_timeout(options.requests.timeout)
-        .with_connect_timeout(options.requests.connect_timeout)
-        .with_allow_http(options.allow_http)
-        .with_pool_max_idle_per_host(options.requests.max_puts + options.requests.max_gets)
+    ClientOptions::new().with_allow_http(options.allow_http)
 }
 
 pub(super) fn open_google(
     bucket: &str,
     options: &Options,
     environment: &Environment,
+    connector: Connector,
 ) -> Result<Arc<dyn ObjectStore>, Vec<String>> {
     refuse_s3_options(options)?;
     if options.credentials.is_some() {
@@ -54,7 +53,8 @@ pub(super) fn open_google(
         .with_bucket_name(bucket)
         .with_skip_signature(options.anonymous)
         .with_retry(no_retries())
-        .with_client_options(client_options(options));
+        .with_client_options(client_options(options))
+        .with_http_connector(connector);
     Ok(Arc::new(builder.build().map_err(|error| vec![format!("gs: {error}")])?))
 }
 
@@ -62,6 +62,7 @@ pub(super) fn open_azure(
     container: &str,
     options: &Options,
     environment: &Environment,
+    connector: Connector,
 ) -> Result<Arc<dyn ObjectStore>, Vec<String>> {
     refuse_s3_options(options)?;
     let mut builder = MicrosoftAzureBuilder::new();
@@ -82,7 +83,8 @@ pub(super) fn open_azure(
     let mut builder = builder
         .with_container_name(container)
         .with_retry(no_retries())
-        .with_client_options(client_options(options));
+        .with_client_options(client_options(options))
+        .with_http_connector(connector);
     if options.anonymous {
         builder = builder.with_skip_signature(true);
     }

@@ -9,6 +9,7 @@ use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
 
 use super::aws_profile::Profile;
+use super::connect::Connector;
 use super::environment::Environment;
 use super::remote::{client_options, no_retries};
 use crate::options::Options;
@@ -57,12 +58,14 @@ pub(super) fn open(
     bucket: &str,
     options: &Options,
     environment: &Environment,
+    connector: Connector,
 ) -> Result<Arc<dyn ObjectStore>, Vec<String>> {
     let decided = decide(bucket, options, environment)?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_retry(no_retries())
         .with_client_options(client_options(options))
+        .with_http_connector(connector)
         .with_allow_http(options.allow_http)
         .with_unsigned_payload(decided.unsigned)
         .with_virtual_hosted_style_request(decided.virtual_host);

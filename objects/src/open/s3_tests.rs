@@ -1,6 +1,7 @@
 //! Where settings for S3 come from, case by case.
 
 use super::*;
+use crate::chance::Chance;
 use crate::options::{Credentials, Secret};
 
 /// An environment with a home whose profiles are `default` and `work`.
@@ -100,7 +101,8 @@ fn a_store_is_built_from_each_way() {
         Options { profile: Some("work".into()), virtual_host: Some(false), ..Options::default() },
     ] {
         let (_home, environment) = environment(&[]);
-        let store = open("bucket", &options, &environment).unwrap();
+        let connector = Connector::new(&options, Arc::new(Chance::new(1)));
+        let store = open("bucket", &options, &environment, connector).unwrap();
         assert!(store.to_string().contains("bucket"));
     }
 }
