@@ -27,7 +27,7 @@ use super::outage::{self, Kept, LOOK_EVERY};
 use super::pending::Pending;
 use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
 use super::segment::{self, BlockCompression, Built};
-use super::ticket::{self, Slot, Ticket, WriteError};
+use super::ticket::{self, Awaited, Slot, Ticket, WriteError};
 
 /// Manifests of a flush together, bytes: well under what a transaction takes.
 const MANIFEST_BYTES: usize = 400_000;
@@ -86,6 +86,7 @@ pub struct Writer {
     upload_micros: AtomicU64,
     /// When producers were answered last, microseconds since the start.
     answered_micros: Arc<AtomicU64>,
+    awaited: Arc<Awaited>,
     inline_flushes: Arc<AtomicUsize>,
     uncommitted: Arc<AtomicUsize>,
 }
@@ -129,6 +130,7 @@ impl Writer {
             probing: AtomicBool::new(false),
             upload_micros: AtomicU64::new(0),
             answered_micros: Arc::default(),
+            awaited: Arc::default(),
             inline_flushes: Arc::default(),
             uncommitted: Arc::default(),
         })
@@ -159,7 +161,8 @@ impl Writer {
         reservation: Option<Reservation>,
         droppable: bool,
     ) -> Ticket {
-        let (ticket, slots) = ticket::issue(batches.len(), reservation);
+        self.awaited.came();
+        let (ticket, slots) = ticket::issue(batches.len(), reservation, self.awaited.clone());
         let arrived = Instant::now();
         let mut away = None;
         {
@@ -296,8 +299,10 @@ impl Writer {
             upload_time: Duration::from_micros(self.upload_micros.load(Ordering::Relaxed)),
             answered_for: clock
                 .saturating_sub(Duration::from_micros(self.answered_micros.load(Ordering::Relaxed))),
+            awaited: self.awaited.any(),
             placement: inner.buffer.placement(),
             uploads: self.uploads.load(Ordering::SeqCst),
+            unanswered: self.uncommitted.load(Ordering::SeqCst),
             inline_flushes: self.inline_flushes.load(Ordering::SeqCst),
             put_budget: inner.puts.any(clock),
             inline_budget: inner.inline_bytes.any(clock),
@@ -310,6 +315,7 @@ impl Writer {
         };
         let bytes = if inline { FORCED_INLINE_BYTES } else { self.settings.policy.flush_bytes };
         let batches = inner.buffer.take(bytes, MANIFEST_BYTES);
+        self.awaited.begin_anew();
         if inline {
             inner.inline_bytes.spend(view.bytes as f64);
         } else {

@@ -24,7 +24,7 @@ pub struct PolicySettings {
     pub quiet: Duration,
     /// Uploads in flight, at most.
     pub max_uploads: usize,
-    /// While fewer uploads are in flight than this, a quiet buffer is flushed before it is full or old.
+    /// While fewer uploads are in flight than this, a quiet buffer is flushed before it is full or old. If it is one, also what was uploaded must be committed.
     pub few_uploads: usize,
 }
 
@@ -69,8 +69,12 @@ pub(super) struct View {
     pub(super) upload_time: Duration,
     /// How long ago producers were answered last.
     pub(super) answered_for: Duration,
+    /// Some of those whom the flushes before answered have sent nothing since.
+    pub(super) awaited: bool,
     pub(super) placement: Placement,
     pub(super) uploads: usize,
+    /// Flushes that are on their way or being committed: those who sent what is in them are about to be answered.
+    pub(super) unanswered: usize,
     pub(super) inline_flushes: usize,
     pub(super) put_budget: bool,
     pub(super) inline_budget: bool,
@@ -123,11 +127,14 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
     if full || old {
         return Choice::Flush { inline: false };
     }
-    let few = view.uploads < settings.few_uploads && view.put_budget;
-    let quiet = settings.quiet.max(view.upload_time / PATIENCE);
-    // Whoever was just answered sends again at once. Where one upload follows the other, a flush that does not wait for that leaves it to the
-    // next one: half of what producers have under way then always waits for the other half.
+    // Once all who were answered have sent again, there is nobody left to wait for.
+    let patience = if view.awaited { view.upload_time / PATIENCE } else { Duration::ZERO };
+    let quiet = settings.quiet.max(patience);
+    // Whoever is answered sends again at once. Where one upload follows the other, a flush that waits neither for the answers to the last one nor for
+    // that leaves it to the next one: half of what producers have under way then always waits for the other half.
     let one_by_one = settings.few_uploads == 1;
+    let under_way = if one_by_one { view.unanswered.max(view.uploads) } else { view.uploads };
+    let few = under_way < settings.few_uploads && view.put_budget;
     let quiet_for = if one_by_one { view.quiet_for.min(view.answered_for) } else { view.quiet_for };
     if few && quiet_for >= quiet {
         return Choice::Flush { inline: false };
@@ -184,8 +191,10 @@ mod tests {
             quiet_for: Duration::ZERO,
             upload_time: Duration::ZERO,
             answered_for: Duration::MAX,
+            awaited: true,
             placement: Placement::Auto,
             uploads: 0,
+            unanswered: 0,
             inline_flushes: 0,
             put_budget: true,
             inline_budget: true,
@@ -234,6 +243,8 @@ mod tests {
         assert_eq!(choose(&settings, &quiet), Choice::Flush { inline: false });
         let old = View { age: settings.flush_interval, ..view };
         assert_eq!(choose(&settings, &old), Choice::Flush { inline: false });
+        let all_back = View { awaited: false, ..view };
+        assert_eq!(choose(&settings, &all_back), Choice::Flush { inline: false });
     }
 
     #[test]
@@ -244,6 +255,9 @@ mod tests {
         let answered = View { answered_for: Duration::ZERO, ..waited };
         assert_eq!(choose(&settings, &answered), Choice::Wait(Some(settings.quiet)));
         assert_eq!(choose(&PolicySettings::local(), &answered), Choice::Flush { inline: false });
+        let uploaded = View { unanswered: 1, ..waited };
+        assert_eq!(choose(&settings, &uploaded), Choice::Wait(Some(settings.flush_interval)));
+        assert_eq!(choose(&PolicySettings::local(), &uploaded), Choice::Flush { inline: false });
     }
 
     #[test]

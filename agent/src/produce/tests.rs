@@ -1,5 +1,7 @@
 //! The pure parts of the write path, and the committer's order.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use siltstone_log::{
     BatchMeta, Encoding, Entry, Footer, PartitionId, RegistrationId, SegmentId, TRAILER_BYTES, TopicId,
@@ -19,7 +21,7 @@ fn partition(index: u32) -> PartitionId {
 }
 
 fn buffered(index: u32, body: &[u8]) -> (Buffered, Ticket) {
-    let (ticket, mut slots) = ticket::issue(1, None);
+    let (ticket, mut slots) = ticket::issue(1, None, Arc::default());
     let meta = BatchMeta {
         bytes: body.len() as u32,
         records: 3,

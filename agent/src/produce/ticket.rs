@@ -1,5 +1,6 @@
 //! Tickets: what a produce request waits for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone_metadata::shard::Verdict;
@@ -34,12 +35,39 @@ pub enum WriteError {
 /// What became of a batch.
 pub type WriteOutcome = Result<Verdict, WriteError>;
 
+/// Requests that were answered and whose senders have sent nothing since: so many more are likely to come. Counted from the last flush on.
+#[derive(Debug, Default)]
+pub(super) struct Awaited(AtomicUsize);
+
+impl Awaited {
+    /// A request was answered: whoever waited for that may send the next one.
+    fn answered(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request came.
+    pub(super) fn came(&self) {
+        // Zero stays zero: it is not one that was waited for.
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).ok();
+    }
+
+    /// Who has not come back by now may not come at all.
+    pub(super) fn begin_anew(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     outcomes: Vec<Option<WriteOutcome>>,
     left: usize,
     tell: Option<oneshot::Sender<Vec<WriteOutcome>>>,
     reservation: Option<Reservation>,
+    awaited: Arc<Awaited>,
 }
 
 /// One batch's place in its request's ticket. Dropping it unresolved answers [`WriteError::Ended`]: nothing waits for ever.
@@ -61,10 +89,15 @@ impl Ticket {
     }
 }
 
-/// A ticket for `count` batches and their slots. The reservation is held until the last one is resolved.
-pub(super) fn issue(count: usize, reservation: Option<Reservation>) -> (Ticket, Vec<Slot>) {
+/// A ticket for `count` batches and their slots. The reservation is held until the last one is resolved, and `awaited` told then.
+pub(super) fn issue(
+    count: usize,
+    reservation: Option<Reservation>,
+    awaited: Arc<Awaited>,
+) -> (Ticket, Vec<Slot>) {
     let (tell, told) = oneshot::channel();
-    let mut waiting = Waiting { outcomes: vec![None; count], left: count, tell: Some(tell), reservation };
+    let mut waiting =
+        Waiting { outcomes: vec![None; count], left: count, tell: Some(tell), reservation, awaited };
     if count == 0 {
         waiting.finish();
     }
@@ -76,6 +109,7 @@ pub(super) fn issue(count: usize, reservation: Option<Reservation>) -> (Ticket, 
 impl Waiting {
     fn finish(&mut self) {
         self.reservation = None;
+        self.awaited.answered();
         if let Some(tell) = self.tell.take() {
             let outcomes =
                 self.outcomes.drain(..).map(|outcome| outcome.unwrap_or(Err(WriteError::Lost))).collect();

@@ -1,5 +1,7 @@
 //! What a commit makes of the transactions of its batches, on rows as they may be.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use siltstone_log::{
     BatchMeta, Entry, PartitionId, ProducerMeta, RegistrationId, SegmentId, ShardId, TopicId, TxnRow,
@@ -38,7 +40,7 @@ fn row(producer_id: i64, epoch: i16, state: TxnState) -> TxnRow {
 
 /// A batch of producer `id` in `epoch`, transactional if it names a transaction.
 fn batch(index: u32, id: i64, epoch: i16, transaction: Option<(&str, bool)>) -> (Buffered, Ticket) {
-    let (ticket, mut slots) = ticket::issue(1, None);
+    let (ticket, mut slots) = ticket::issue(1, None, Arc::default());
     let producer = Some(ProducerMeta { id, epoch, first_sequence: 0 });
     let transactional = transaction.is_some();
     let meta = BatchMeta { bytes: 10, records: 1, max_timestamp: 5, producer, transactional, void: false };
