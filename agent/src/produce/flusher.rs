@@ -27,7 +27,7 @@ use super::outage::{self, Kept, LOOK_EVERY};
 use super::pending::Pending;
 use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
 use super::segment::{self, BlockCompression, Built};
-use super::ticket::{self, Awaited, Slot, Ticket, WriteError};
+use super::ticket::{self, Expected, Slot, Ticket, WriteError};
 
 /// Manifests of a flush together, bytes: well under what a transaction takes.
 const MANIFEST_BYTES: usize = 400_000;
@@ -86,7 +86,7 @@ pub struct Writer {
     upload_micros: AtomicU64,
     /// When producers were answered last, microseconds since the start.
     answered_micros: Arc<AtomicU64>,
-    awaited: Arc<Awaited>,
+    expected: Arc<Expected>,
     inline_flushes: Arc<AtomicUsize>,
     uncommitted: Arc<AtomicUsize>,
 }
@@ -130,7 +130,7 @@ impl Writer {
             probing: AtomicBool::new(false),
             upload_micros: AtomicU64::new(0),
             answered_micros: Arc::default(),
-            awaited: Arc::default(),
+            expected: Arc::default(),
             inline_flushes: Arc::default(),
             uncommitted: Arc::default(),
         })
@@ -161,8 +161,8 @@ impl Writer {
         reservation: Option<Reservation>,
         droppable: bool,
     ) -> Ticket {
-        self.awaited.came();
-        let (ticket, slots) = ticket::issue(batches.len(), reservation, self.awaited.clone());
+        self.expected.came();
+        let (ticket, slots) = ticket::issue(batches.len(), reservation, self.expected.clone());
         let arrived = Instant::now();
         let mut away = None;
         {
@@ -299,7 +299,7 @@ impl Writer {
             upload_time: Duration::from_micros(self.upload_micros.load(Ordering::Relaxed)),
             answered_for: clock
                 .saturating_sub(Duration::from_micros(self.answered_micros.load(Ordering::Relaxed))),
-            awaited: self.awaited.any(),
+            expected: self.expected.any(),
             placement: inner.buffer.placement(),
             uploads: self.uploads.load(Ordering::SeqCst),
             unanswered: self.uncommitted.load(Ordering::SeqCst),
@@ -315,7 +315,7 @@ impl Writer {
         };
         let bytes = if inline { FORCED_INLINE_BYTES } else { self.settings.policy.flush_bytes };
         let batches = inner.buffer.take(bytes, MANIFEST_BYTES);
-        self.awaited.begin_anew();
+        self.expected.begin_anew();
         if inline {
             inner.inline_bytes.spend(view.bytes as f64);
         } else {

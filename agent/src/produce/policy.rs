@@ -70,7 +70,7 @@ pub(super) struct View {
     /// How long ago producers were answered last.
     pub(super) answered_for: Duration,
     /// Some of those whom the flushes before answered have sent nothing since.
-    pub(super) awaited: bool,
+    pub(super) expected: bool,
     pub(super) placement: Placement,
     pub(super) uploads: usize,
     /// Flushes that are on their way or being committed: those who sent what is in them are about to be answered.
@@ -128,7 +128,7 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
         return Choice::Flush { inline: false };
     }
     // Once all who were answered have sent again, there is nobody left to wait for.
-    let patience = if view.awaited { view.upload_time / PATIENCE } else { Duration::ZERO };
+    let patience = if view.expected { view.upload_time / PATIENCE } else { Duration::ZERO };
     let quiet = settings.quiet.max(patience);
     // Whoever is answered sends again at once. Where one upload follows the other, a flush that waits neither for the answers to the last one nor for
     // that leaves it to the next one: half of what producers have under way then always waits for the other half.
@@ -191,7 +191,7 @@ mod tests {
             quiet_for: Duration::ZERO,
             upload_time: Duration::ZERO,
             answered_for: Duration::MAX,
-            awaited: true,
+            expected: true,
             placement: Placement::Auto,
             uploads: 0,
             unanswered: 0,
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(choose(&settings, &quiet), Choice::Flush { inline: false });
         let old = View { age: settings.flush_interval, ..view };
         assert_eq!(choose(&settings, &old), Choice::Flush { inline: false });
-        let all_back = View { awaited: false, ..view };
+        let all_back = View { expected: false, ..view };
         assert_eq!(choose(&settings, &all_back), Choice::Flush { inline: false });
     }
 

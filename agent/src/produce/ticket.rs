@@ -37,9 +37,9 @@ pub type WriteOutcome = Result<Verdict, WriteError>;
 
 /// Requests that were answered and whose senders have sent nothing since: so many more are likely to come. Counted from the last flush on.
 #[derive(Debug, Default)]
-pub(super) struct Awaited(AtomicUsize);
+pub(super) struct Expected(AtomicUsize);
 
-impl Awaited {
+impl Expected {
     /// A request was answered: whoever waited for that may send the next one.
     fn answered(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,7 @@ struct Waiting {
     left: usize,
     tell: Option<oneshot::Sender<Vec<WriteOutcome>>>,
     reservation: Option<Reservation>,
-    awaited: Arc<Awaited>,
+    expected: Arc<Expected>,
 }
 
 /// One batch's place in its request's ticket. Dropping it unresolved answers [`WriteError::Ended`]: nothing waits for ever.
@@ -89,15 +89,15 @@ impl Ticket {
     }
 }
 
-/// A ticket for `count` batches and their slots. The reservation is held until the last one is resolved, and `awaited` told then.
+/// A ticket for `count` batches and their slots. The reservation is held until the last one is resolved, and `expected` told then.
 pub(super) fn issue(
     count: usize,
     reservation: Option<Reservation>,
-    awaited: Arc<Awaited>,
+    expected: Arc<Expected>,
 ) -> (Ticket, Vec<Slot>) {
     let (tell, told) = oneshot::channel();
     let mut waiting =
-        Waiting { outcomes: vec![None; count], left: count, tell: Some(tell), reservation, awaited };
+        Waiting { outcomes: vec![None; count], left: count, tell: Some(tell), reservation, expected };
     if count == 0 {
         waiting.finish();
     }
@@ -109,7 +109,7 @@ pub(super) fn issue(
 impl Waiting {
     fn finish(&mut self) {
         self.reservation = None;
-        self.awaited.answered();
+        self.expected.answered();
         if let Some(tell) = self.tell.take() {
             let outcomes =
                 self.outcomes.drain(..).map(|outcome| outcome.unwrap_or(Err(WriteError::Lost))).collect();
