@@ -122,7 +122,7 @@ const CATCH_WITHIN: u64 = 250;
 const FIRST: [(Bug, u64); 6] = [
     (Bug::CommitWithoutRegistration, 26),
     (Bug::LostIsFailure, 131),
-    (Bug::OffsetsOvertake, 412),
+    (Bug::OffsetsOvertake, 294),
     (Bug::CountsUnread, 447),
     (Bug::AbortedRekeyed, 94),
     (Bug::LastStampCounts, 105),

@@ -37,5 +37,5 @@ def value(name, number, text="x" * 60):
 # Connections to all agents (`enable.sparse.connections`): where a partition with requests under way moves to an agent without a connection, librdkafka 2.16
 # waits a whole second once they are answered, until its thread for that agent wakes by itself ("waiting for N in-flight request(s) to drain", "broker not
 # up" in its debug log). No server can wake it, and what is measured here is the server.
-COMMON = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 300, "log_level": 0, "socket.timeout.ms": 5000, "socket.connection.setup.timeout.ms": 2000, "enable.sparse.connections": False,
-          "topic.metadata.refresh.interval.ms": 2000, "topic.metadata.refresh.fast.interval.ms": 100, "metadata.max.age.ms": 6000}
+COMMON = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 300, "log_level": 0, "socket.timeout.ms": 5000, "socket.connection.setup.timeout.ms": 2000,
+          "enable.sparse.connections": False, "topic.metadata.refresh.interval.ms": 2000, "topic.metadata.refresh.fast.interval.ms": 100, "metadata.max.age.ms": 6000}
