@@ -75,8 +75,8 @@ pub struct Requests {
     pub timeout: Duration,
     /// The longest that connecting may take. Default 3 s.
     pub connect_timeout: Duration,
-    /// The longest that what was sent may stay unacknowledged by the other side's system before the connection counts as gone, Linux's
-    /// `TCP_USER_TIMEOUT`; a slow store acknowledges. Elsewhere such a request ends by `timeout`. Default 5 s.
+    /// The longest that what is sent may stay unacknowledged by the other side's system, or find no room there, before the connection counts as gone:
+    /// Linux's `TCP_USER_TIMEOUT`, at least 1 ms. A store that is slow to answer is not concerned. Elsewhere such a request ends by `timeout`. Default 5 s.
     pub tcp_user_timeout: Duration,
     /// The pause before the first retry; it doubles from there. Default 50 ms.
     pub backoff_first: Duration,
@@ -165,7 +165,8 @@ impl Requests {
         demand((1..=10_000).contains(&self.max_gets), "requests.max_gets: must be from 1 to 10000");
         demand(!self.timeout.is_zero(), "requests.timeout: must not be zero");
         demand(!self.connect_timeout.is_zero(), "requests.connect_timeout: must not be zero");
-        demand(!self.tcp_user_timeout.is_zero(), "requests.tcp_user_timeout: must not be zero");
+        let known = self.tcp_user_timeout >= Duration::from_millis(1); // less is none to Linux
+        demand(known, "requests.tcp_user_timeout: must be at least 1 ms");
         demand(!self.backoff_first.is_zero(), "requests.backoff_first: must not be zero");
         demand(
             self.backoff_max >= self.backoff_first,
@@ -185,11 +186,13 @@ mod tests {
     fn all_problems_are_reported_at_once() {
         let mut options = Options { endpoint: Some("http://127.0.0.1:9000".into()), ..Options::default() };
         options.requests.max_puts = 0;
+        options.requests.tcp_user_timeout = Duration::from_micros(999);
         options.requests.backoff_max = Duration::ZERO;
         let problems = options.validate();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems.iter().any(|p| p.starts_with("allow_http:")));
         assert!(problems.iter().any(|p| p.starts_with("requests.max_puts:")));
+        assert!(problems.iter().any(|p| p.starts_with("requests.tcp_user_timeout:")));
         assert!(problems.iter().any(|p| p.starts_with("requests.backoff_max:")));
         assert!(Options::default().validate().is_empty());
     }

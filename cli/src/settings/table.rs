@@ -140,7 +140,7 @@ settings! {
     "store.connect_timeout" connect_timeout: Duration, Is("3s");
         "The longest that connecting may take."
     "store.tcp_user_timeout" tcp_user_timeout: Duration, Is("5s");
-        "The longest that what was sent may stay unacknowledged by the other side's system before the connection counts as gone. Linux only."
+        "The longest that what is sent may stay unacknowledged by the other side's system, or find no room there, before the connection counts as gone. Linux only."
     "store.backoff_first" backoff_first: Duration, Is("50ms");
         "The pause before the first retry; it doubles from there."
     "store.backoff_max" backoff_max: Duration, Is("3s");
