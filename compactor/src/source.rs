@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siltstone_log::{BlockPlace, Encoding, Footer, SegmentId, TRAILER_BYTES};
+use siltstone_log::{BlockPlace, Footer, SegmentId, TRAILER_BYTES};
 use siltstone_objects::ReadError;
 use tokio::time::Instant;
 
@@ -66,11 +66,5 @@ impl Source<'_> {
 
 /// A block's batches, from what is stored.
 pub(crate) fn decoded(stored: Bytes, place: &BlockPlace) -> Result<Bytes, String> {
-    let Encoding::Zstd { raw_length } = place.encoding else { return Ok(stored) };
-    let raw = zstd::bulk::decompress(&stored, raw_length as usize)
-        .map_err(|error| format!("a block can't be decompressed: {error}"))?;
-    if raw.len() != raw_length as usize {
-        return Err(format!("a block has {} bytes, not {raw_length}", raw.len()));
-    }
-    Ok(raw.into())
+    place.encoding.unpack(stored).map_err(|error| format!("a block {error}"))
 }

@@ -22,7 +22,7 @@ SAMPLE = re.compile(r"^(\w+?)(_bucket|_sum|_count)?(?:\{(.*)\})? ")
 AT_LEAST = {
     "siltstone_kafka_requests_total", "siltstone_kafka_request_seconds", "siltstone_kafka_connections", "siltstone_kafka_received_bytes_total",
     "siltstone_kafka_sent_bytes_total", "siltstone_produce_flushes_total", "siltstone_produce_flushed_bytes_total", "siltstone_produce_commit_seconds",
-    "siltstone_produce_fold_seconds", "siltstone_produce_upload_seconds", "siltstone_objects_requests_total", "siltstone_objects_request_seconds", "siltstone_objects_bytes_total", "siltstone_produce_buffer_seconds", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
+    "siltstone_produce_fold_seconds", "siltstone_produce_upload_seconds", "siltstone_objects_requests_total", "siltstone_objects_request_seconds", "siltstone_objects_bytes_total", "siltstone_produce_buffer_seconds", "siltstone_produce_build_seconds", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
 }
 
 

@@ -62,12 +62,14 @@ ROWS = [
         panel("Other requests, p99", "s", [(quantile(0.99, "siltstone_kafka_request_seconds", "api", ', api!~"Produce|Fetch"'), "{{api}}")],
               "JoinGroup and SyncGroup wait for other members."),
         panel("A write's stages, p99", "s", [
-            (quantile(0.99, "siltstone_produce_buffer_seconds"), "1 in the buffer"), (quantile(0.99, "siltstone_produce_upload_seconds"), "2 into the bucket"),
-            (quantile(0.99, "siltstone_produce_commit_seconds"), "3 into the metadata"), (quantile(0.99, "siltstone_produce_fold_seconds"), "3 and 4 until visible")],
-              "Small flushes have no second stage."),
+            (quantile(0.99, "siltstone_produce_buffer_seconds"), "1 in the buffer"), (quantile(0.99, "siltstone_produce_build_seconds"), "2 put together"),
+            (quantile(0.99, "siltstone_produce_upload_seconds"), "3 into the bucket"),
+            (quantile(0.99, "siltstone_produce_commit_seconds"), "4 into the metadata"), (quantile(0.99, "siltstone_produce_fold_seconds"), "4 and 5 until visible")],
+              "Small flushes have neither the second stage nor the third."),
         panel("A write's stages, p50", "s", [
-            (quantile(0.5, "siltstone_produce_buffer_seconds"), "1 in the buffer"), (quantile(0.5, "siltstone_produce_upload_seconds"), "2 into the bucket"),
-            (quantile(0.5, "siltstone_produce_commit_seconds"), "3 into the metadata"), (quantile(0.5, "siltstone_produce_fold_seconds"), "3 and 4 until visible")]),
+            (quantile(0.5, "siltstone_produce_buffer_seconds"), "1 in the buffer"), (quantile(0.5, "siltstone_produce_build_seconds"), "2 put together"),
+            (quantile(0.5, "siltstone_produce_upload_seconds"), "3 into the bucket"),
+            (quantile(0.5, "siltstone_produce_commit_seconds"), "4 into the metadata"), (quantile(0.5, "siltstone_produce_fold_seconds"), "4 and 5 until visible")]),
         panel("Bytes that wait to be flushed", "bytes", [(gauge("siltstone_produce_buffered_bytes"), "{{instance}}")], "Near buffer.bytes producers wait.", True),
     ]),
     ("Object store: requests and cost", [

@@ -106,11 +106,11 @@ impl Reader {
         }
         match block.encoding {
             Encoding::Plain => Begun::Plain(self.cache.begin(segment, range)),
-            Encoding::Zstd { raw_length } => {
+            packed => {
                 let cache = self.cache.clone();
                 let make = move || async move {
                     let stored = cache.read(segment, range).await?;
-                    decompress(stored.to_bytes(), raw_length, &segment.id.object_name()).await
+                    unpack(stored.to_bytes(), packed, &segment.id.object_name()).await
                 };
                 let whole = self.cache.begin_decoded(segment.id, block.start, make);
                 Begun::Decoding { whole, start, end }
@@ -155,19 +155,14 @@ fn whole(segment: SegmentPlace, block: BlockPlace) -> Block {
 async fn decode(stored: Bytes, block: BlockPlace, segment: SegmentPlace) -> Result<Bytes, ReadError> {
     match block.encoding {
         Encoding::Plain => Ok(stored),
-        Encoding::Zstd { raw_length } => decompress(stored, raw_length, &segment.id.object_name()).await,
+        packed => unpack(stored, packed, &segment.id.object_name()).await,
     }
 }
 
-async fn decompress(stored: Bytes, raw_length: u32, name: &str) -> Result<Bytes, ReadError> {
+async fn unpack(stored: Bytes, packed: Encoding, name: &str) -> Result<Bytes, ReadError> {
     let corrupt = |reason: String| ReadError::Corrupt { name: name.to_owned(), reason };
-    let work = move || zstd::bulk::decompress(&stored, raw_length as usize);
-    let raw = tokio::task::spawn_blocking(work).await.map_err(|error| corrupt(error.to_string()))?;
-    let raw = raw.map_err(|error| corrupt(format!("a block can't be decompressed: {error}")))?;
-    if raw.len() != raw_length as usize {
-        return Err(corrupt(format!("a block has {} bytes, not {raw_length}", raw.len())));
-    }
-    Ok(raw.into())
+    let raw = tokio::task::spawn_blocking(move || packed.unpack(stored)).await;
+    raw.map_err(|error| corrupt(error.to_string()))?.map_err(|error| corrupt(format!("a block {error}")))
 }
 
 #[cfg(test)]

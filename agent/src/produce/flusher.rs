@@ -381,6 +381,7 @@ impl Writer {
 
     async fn upload(&self, flush: Flush) {
         let Flush { id, at, batches, .. } = flush;
+        let chosen = Instant::now();
         let built = match self.settings.compression {
             BlockCompression::Off => segment::build(id, at, batches, BlockCompression::Off),
             compression => {
@@ -396,6 +397,7 @@ impl Writer {
             }
         };
         let began = Instant::now();
+        metrics::histogram!("siltstone_produce_build_seconds").record((began - chosen).as_secs_f64());
         let deadline = began + self.settings.upload_timeout;
         let name = id.object_name();
         let put = tokio::select! {

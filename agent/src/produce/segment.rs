@@ -1,9 +1,16 @@
 //! Putting a segment together: blocks by partition, encoded if that pays, then the footer. Pure.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread::{self, available_parallelism};
 
 use bytes::Bytes;
-use siltstone_log::{Block, BlockPlace, Encoding, Footer, FooterBlock, PartitionId, SegmentId, SegmentPlace};
+use siltstone_log::{
+    Block, BlockPlace, Encoding, Footer, FooterBlock, LEAST_PACKED, Packer, PartitionId, SegmentId,
+    SegmentPlace,
+};
 
 use super::buffer::{Buffered, NewBatch};
 use super::ticket::Slot;
@@ -11,10 +18,10 @@ use super::transactions::Claims;
 
 /// Batches of a block: its manifest stays well below what one value of the metadata store takes.
 const BATCHES_PER_BLOCK: usize = 1_500;
-/// How much of a block is compressed on trial.
-const SAMPLE_BYTES: usize = 32 << 10;
-/// Blocks smaller than this are left as they are.
-const LEAST_BYTES: usize = 4 << 10;
+/// Compressing pays for a thread if it has so much to do: some milliseconds.
+const BYTES_PER_THREAD: usize = 1 << 20;
+/// Threads that compress one flush: others may be compressed at the same time.
+const MOST_THREADS: usize = 4;
 
 /// Whether blocks whose batches the producers did not compress are compressed at flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +53,16 @@ impl Built {
     }
 }
 
-struct Builder {
-    built: Built,
-    footer: Footer,
-    compression: BlockCompression,
-}
+/// Batches of one partition, in the order of their arrival.
+type Batches = Vec<(NewBatch, Slot)>;
 
 /// Builds segment `id` of these batches, which keep their order within each partition.
 pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression: BlockCompression) -> Built {
-    let mut by_partition: BTreeMap<PartitionId, Vec<(NewBatch, Slot)>> = BTreeMap::new();
-    for buffered in batches {
-        by_partition.entry(buffered.batch.partition).or_default().push((buffered.batch, buffered.slot));
-    }
+    let blocks = blocks(batches);
+    let packed = match compression {
+        BlockCompression::Off => Vec::new(),
+        BlockCompression::Auto { level } => packed(&blocks, level),
+    };
     let built = Built {
         chunks: Vec::new(),
         length: 0,
@@ -66,12 +71,9 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
         claims: Claims::default(),
     };
     let mut builder = Builder { built, footer: Footer { id, at, blocks: Vec::new() }, compression };
-    for (partition, mut batches) in by_partition {
-        while !batches.is_empty() {
-            let rest = batches.split_off(batches.len().min(BATCHES_PER_BLOCK));
-            builder.block(partition, batches);
-            batches = rest;
-        }
+    let mut packed = packed.into_iter();
+    for (partition, batches) in blocks {
+        builder.block(partition, batches, packed.next().flatten());
     }
     let Builder { mut built, footer, .. } = builder;
     let footer = Bytes::from(footer.encode());
@@ -80,15 +82,72 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
     built
 }
 
+fn blocks(batches: Vec<Buffered>) -> Vec<(PartitionId, Batches)> {
+    let mut by_partition: BTreeMap<PartitionId, Batches> = BTreeMap::new();
+    for buffered in batches {
+        by_partition.entry(buffered.batch.partition).or_default().push((buffered.batch, buffered.slot));
+    }
+    let mut blocks = Vec::with_capacity(by_partition.len());
+    for (partition, mut batches) in by_partition {
+        while !batches.is_empty() {
+            let rest = batches.split_off(batches.len().min(BATCHES_PER_BLOCK));
+            blocks.push((partition, batches));
+            batches = rest;
+        }
+    }
+    blocks
+}
+
+/// Each block in one zstd frame, if that pays. Large flushes on several processors: until they are uploaded their producers do nothing but wait.
+fn packed(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
+    static PROCESSORS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, NonZero::get));
+    let bytes: usize = blocks.iter().map(|(_, batches)| raw_length(batches) as usize).sum();
+    let threads = (bytes / BYTES_PER_THREAD).min(*PROCESSORS).min(MOST_THREADS);
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(vec![None; blocks.len()]));
+    let work = || {
+        let Some(mut packer) = Packer::new(level) else { return };
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((_, batches)) = blocks.get(at) else { return };
+            let frame = frame(&mut packer, batches);
+            done.lock().unwrap_or_else(PoisonError::into_inner)[at] = frame;
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // What one that can't be had would have done, the others do.
+            thread::Builder::new().name("pack".to_owned()).spawn_scoped(scope, work).ok();
+        }
+        work();
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn frame(packer: &mut Packer, batches: &Batches) -> Option<Bytes> {
+    if batches.iter().any(|(batch, _)| batch.compressed) {
+        return None;
+    }
+    packer.pack(batches.iter().flat_map(|(batch, _)| &batch.bytes).map(Bytes::as_ref))
+}
+
+fn raw_length(batches: &Batches) -> u32 {
+    batches.iter().map(|(batch, _)| batch.meta.bytes).sum()
+}
+
+struct Builder {
+    built: Built,
+    footer: Footer,
+    compression: BlockCompression,
+}
+
 impl Builder {
-    fn block(&mut self, partition: PartitionId, batches: Vec<(NewBatch, Slot)>) {
-        let raw_length: u32 = batches.iter().map(|(batch, _)| batch.meta.bytes).sum();
-        let encoded = self.encoded(&batches, raw_length);
+    fn block(&mut self, partition: PartitionId, batches: Batches, packed: Option<Bytes>) {
+        let raw_length = raw_length(&batches);
         let first = self.built.chunks.len();
         let mut metas = Vec::with_capacity(batches.len());
         let mut slots = Vec::with_capacity(batches.len());
         for (batch, slot) in batches {
-            if encoded.is_none() {
+            if packed.is_none() {
                 let chunks = batch.bytes.into_iter().filter(|chunk| !chunk.is_empty());
                 if self.mixed(raw_length) {
                     self.built.chunks.extend(chunks.map(|chunk| Bytes::copy_from_slice(&chunk)));
@@ -100,11 +159,11 @@ impl Builder {
             metas.push(batch.meta);
             slots.push(slot);
         }
-        let encoding = match &encoded {
+        let encoding = match &packed {
             None => Encoding::Plain,
             Some(_) => Encoding::Zstd { raw_length },
         };
-        self.built.chunks.extend(encoded);
+        self.built.chunks.extend(packed);
         let stored = &self.built.chunks[first..];
         let length = stored.iter().map(Bytes::len).sum::<usize>() as u32;
         let checksum = stored.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk));
@@ -117,30 +176,6 @@ impl Builder {
 
     /// Whether a block is too small to be compressed where others are: its slices would keep whole requests in the page cache.
     fn mixed(&self, raw_length: u32) -> bool {
-        matches!(self.compression, BlockCompression::Auto { .. }) && (raw_length as usize) < LEAST_BYTES
-    }
-
-    /// The block in one zstd frame, if that pays.
-    fn encoded(&self, batches: &[(NewBatch, Slot)], raw_length: u32) -> Option<Bytes> {
-        let BlockCompression::Auto { level } = self.compression else { return None };
-        if (raw_length as usize) < LEAST_BYTES || batches.iter().any(|(batch, _)| batch.compressed) {
-            return None;
-        }
-        let chunks = || batches.iter().flat_map(|(batch, _)| &batch.bytes);
-        let mut sample = Vec::with_capacity(SAMPLE_BYTES);
-        for chunk in chunks() {
-            sample.extend_from_slice(&chunk[..chunk.len().min(SAMPLE_BYTES - sample.len())]);
-        }
-        let trial = zstd::bulk::compress(&sample, level).ok()?;
-        if trial.len() * 10 > sample.len() * 7 {
-            return None;
-        }
-        let mut encoder =
-            zstd::stream::Encoder::new(Vec::with_capacity(raw_length as usize / 2), level).ok()?;
-        for chunk in chunks() {
-            std::io::Write::write_all(&mut encoder, chunk).ok()?;
-        }
-        // A copy of its own size: what the encoder wrote into is larger, and would stay in the page cache with it, uncounted.
-        encoder.finish().ok().map(|frame| Bytes::copy_from_slice(&frame))
+        matches!(self.compression, BlockCompression::Auto { .. }) && (raw_length as usize) < LEAST_PACKED
     }
 }

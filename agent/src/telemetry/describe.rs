@@ -45,6 +45,11 @@ fn produce() {
         "Age of a flush's oldest batch when the flush began."
     );
     describe_histogram!(
+        "siltstone_produce_build_seconds",
+        Unit::Seconds,
+        "Time from the beginning of a flush that goes into an object until its segment is put together, compressed where that pays."
+    );
+    describe_histogram!(
         "siltstone_produce_upload_seconds",
         Unit::Seconds,
         "Time to put a segment into the object store, retries included."

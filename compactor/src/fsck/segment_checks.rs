@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use siltstone_log::{
-    Append, BlockPlace, Encoding, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId, ShardId,
+    Append, BlockPlace, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId, ShardId,
 };
 use siltstone_records::batches;
 
@@ -114,13 +114,9 @@ pub fn block(
     if checksum.is_some_and(|checksum| crc32c::crc32c(stored) != checksum) {
         return damaged("its checksum does not match");
     }
-    let raw = match place.encoding {
-        Encoding::Plain => stored.clone(),
-        Encoding::Zstd { raw_length } => match zstd::bulk::decompress(stored, raw_length as usize) {
-            Ok(raw) if raw.len() == raw_length as usize => raw.into(),
-            Ok(raw) => return damaged(&format!("it has {} bytes, not {raw_length}", raw.len())),
-            Err(error) => return damaged(&format!("it can't be decompressed: {error}")),
-        },
+    let raw = match place.encoding.unpack(stored.clone()) {
+        Ok(raw) => raw,
+        Err(error) => return damaged(&format!("it {error}")),
     };
     let wrong = |claim: &&Claim| {
         let (kind, what) = claimed(&raw, claim).err()?;

@@ -1,6 +1,6 @@
 //! Each kind of damage, planted in a block.
 
-use siltstone_log::{RegistrationId, TopicId};
+use siltstone_log::{Encoding, RegistrationId, TopicId};
 use siltstone_records::{BatchBuilder, NewRecord, Scratch};
 
 use super::*;

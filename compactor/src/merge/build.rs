@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use siltstone_log::{
-    BlockPlace, Encoding, ErasureId, Extent, ExtentPlace, Footer, FooterBlock, PartitionId, SegmentId,
-    SegmentPlace, ShardId,
+    BlockPlace, Encoding, ErasureId, Extent, ExtentPlace, Footer, FooterBlock, Packer, PartitionId,
+    SegmentId, SegmentPlace, ShardId,
 };
 use siltstone_metadata::bugs::{self, Bug};
 use siltstone_metadata::shard::Hidden;
@@ -13,10 +13,6 @@ use siltstone_records::{
     Batch, Compression, HEADER_LEN, Header, MAGIC, MAX_DECOMPRESSED, Scratch, patched_prefix, without,
 };
 
-/// Bytes of a block that are compressed on trial.
-const SAMPLE_BYTES: usize = 32 << 10;
-/// Blocks smaller than this are left as they are.
-const LEAST_BYTES: usize = 4 << 10;
 /// The leader epoch is 0, everywhere and always (design, section 6).
 const LEADER_EPOCH: i32 = 0;
 
@@ -236,7 +232,8 @@ impl SegmentBuilder {
             return;
         };
         let Open { base, bytes_before, end: last, max_timestamp, plain, bytes: raw } = open;
-        let packed = self.packer.as_mut().filter(|_| plain).and_then(|packer| packer.pack(&raw));
+        let packed =
+            self.packer.as_mut().filter(|_| plain).and_then(|packer| packer.pack([raw.as_ref()].into_iter()));
         let length = raw.len() as u32;
         let encoding = match &packed {
             None => Encoding::Plain,
@@ -319,38 +316,6 @@ fn batch_at(bytes: &Bytes, at: usize) -> Result<([u8; HEADER_LEN], usize), Strin
         return Err(broken("a batch's CRC does not match"));
     }
     Ok((header, end))
-}
-
-/// Makes zstd frames of blocks.
-struct Packer {
-    compressor: zstd::bulk::Compressor<'static>,
-    room: Vec<u8>,
-}
-
-impl Packer {
-    fn new(level: i32) -> Option<Self> {
-        let compressor = zstd::bulk::Compressor::new(level).ok()?;
-        Some(Packer { compressor, room: Vec::new() })
-    }
-
-    /// The block in one frame, if a sample says that this pays.
-    fn pack(&mut self, raw: &[u8]) -> Option<Bytes> {
-        if raw.len() < LEAST_BYTES {
-            return None;
-        }
-        let sample = &raw[..raw.len().min(SAMPLE_BYTES)];
-        if self.frame(sample)? * 10 > sample.len() * 7 {
-            return None;
-        }
-        let length = self.frame(raw)?;
-        (length < raw.len()).then(|| Bytes::copy_from_slice(&self.room[..length]))
-    }
-
-    fn frame(&mut self, bytes: &[u8]) -> Option<usize> {
-        self.room.clear();
-        self.room.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-        self.compressor.compress_to_buffer(bytes, &mut self.room).ok()
-    }
 }
 
 #[cfg(test)]

@@ -36,11 +36,8 @@ fn offsets(built: &Built, extent: &Extent) -> Vec<i64> {
     assert_eq!(whole.len() as u64, built.place.length);
     let ExtentPlace::Stored { segment, block, level, .. } = extent.place else { panic!("a marker") };
     assert_eq!((segment, level), (built.place, 1));
-    let stored = &whole[block.start as usize..][..block.length as usize];
-    let raw: Bytes = match block.encoding {
-        Encoding::Plain => Bytes::copy_from_slice(stored),
-        Encoding::Zstd { raw_length } => zstd::bulk::decompress(stored, raw_length as usize).unwrap().into(),
-    };
+    let stored = whole[block.start as usize..][..block.length as usize].to_vec();
+    let raw = block.encoding.unpack(stored.into()).unwrap();
     assert_eq!(raw.len(), extent.length as usize);
     let all = siltstone_records::batches(raw).map(|batch| batch.unwrap());
     all.map(|batch| {

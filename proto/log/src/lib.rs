@@ -16,6 +16,7 @@ mod group;
 mod head;
 mod ids;
 mod marker;
+mod packing;
 mod registration;
 mod row;
 mod segment;
@@ -39,6 +40,7 @@ pub use ids::{
     MAX_PARTITIONS, PartitionId, Position, RegistrationId, SegmentId, ShardId, TopicId, mix64, shard_of,
 };
 pub use marker::{EndMarker, TxnEnd};
+pub use packing::{LEAST_PACKED, Packer, UnpackError};
 pub use registration::{Endpoint, Listener, RegistrationRow, Role, Standing};
 pub use row::{AbortedRow, ChunkRow, ErasedRow, PartitionRow, ProducerRow, SEQUENCE_WINDOW, SequenceRow};
 pub use segment::{Footer, FooterBlock, TRAILER_BYTES};

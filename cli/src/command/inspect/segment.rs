@@ -154,12 +154,9 @@ async fn look(place: &Place, block: &FooterBlock, blocks_end: u64) -> Result<Loo
     if crc32c::crc32c(&stored) != block.checksum {
         return damaged("its checksum does not match".to_owned());
     }
-    let plain = match block.place.encoding {
-        Encoding::Plain => stored,
-        Encoding::Zstd { raw_length } => match zstd::bulk::decompress(&stored, raw_length as usize) {
-            Ok(plain) => plain.into(),
-            Err(error) => return damaged(format!("it can't be decompressed: {error}")),
-        },
+    let plain = match block.place.encoding.unpack(stored) {
+        Ok(plain) => plain,
+        Err(error) => return damaged(format!("it {error}")),
     };
     let (mut found, mut damage) = (Vec::new(), None);
     for batch in batches(plain) {
