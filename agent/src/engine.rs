@@ -83,6 +83,18 @@ pub struct Presence {
     pub warmup: Duration,
     /// A shard that clients are not sent here for is followed for so long after its last use.
     pub linger: Linger,
+    /// The highest feature level that its program follows.
+    pub highest: HighestLevel,
+}
+
+/// A program's highest feature level. Less than this one's where an older program is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HighestLevel(pub u32);
+
+impl Default for HighestLevel {
+    fn default() -> Self {
+        HighestLevel(MAX_LEVEL)
+    }
 }
 
 /// How long a shard is followed after its last use.
@@ -173,7 +185,7 @@ fn follow(
     pending: &Arc<Pending>,
 ) -> Followers {
     let Linger(linger) = settings.presence.linger;
-    let followers = Followers::new(cluster.shards, stands.own.id, store.clone(), pending.clone(), linger);
+    let followers = Followers::new(cluster.shards, &stands.own, store.clone(), pending.clone(), linger);
     if !settings.exclusive {
         followers.stand_for(&stands.shards(&roster.agents(), cluster.shards));
     }
@@ -200,7 +212,7 @@ async fn register(
         host: settings.host.clone(),
         port: settings.port,
         lowest_level: MIN_LEVEL,
-        highest_level: MAX_LEVEL,
+        highest_level: settings.presence.highest.0,
         role: Role::Agent,
         listeners: settings.presence.listeners.clone(),
         peer: settings.presence.peer.clone(),
@@ -323,9 +335,9 @@ impl Engine {
             producer_ids: producer_ids.clone(),
         });
         let reader = Reader::new(store, followers.clone(), cache.clone());
-        if settings.exclusive && cluster.level < MAX_LEVEL {
+        if settings.exclusive && cluster.level < registration.highest_level {
             // Nobody is there who could not follow.
-            if let Err(error) = changes.raise_level(MAX_LEVEL).await {
+            if let Err(error) = changes.raise_level(registration.highest_level).await {
                 tracing::warn!(%error, "the feature level could not be raised: what it brings is not there yet");
             }
         }

@@ -72,6 +72,10 @@ pub enum Bug {
     UsesUncounted,
     /// What was sent before a shard is counted may land behind that.
     CountUnfenced,
+    /// The feature level is raised whoever can't follow.
+    RaiseUnasked,
+    /// A process registers whatever the feature level is.
+    JoinUnfit,
     /// What a count of uses writes may land when the next count, or the compactor, has gone on.
     CountsUnread,
     /// A merge leaves batches out.
@@ -144,7 +148,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 67] = [
+    pub const ALL: [Bug; 69] = [
         Bug::AcknowledgeBeforeFold,
         Bug::IgnoreCounters,
         Bug::CommitWithoutRegistration,
@@ -178,6 +182,8 @@ impl Bug {
         Bug::PublishUnguarded,
         Bug::UsesUncounted,
         Bug::CountUnfenced,
+        Bug::RaiseUnasked,
+        Bug::JoinUnfit,
         Bug::CountsUnread,
         Bug::MergeLosesBatches,
         Bug::SweepBeforeFloor,

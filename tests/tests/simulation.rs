@@ -78,6 +78,10 @@ fn something_happened(seeds: u64, sum: &Counts) {
     }
     assert!(sum.faulty_steps * 10 > sum.steps, "faults in {} of {} steps", sum.faulty_steps, sum.steps);
     for (what, number) in [
+        ("starts of older programs", sum.older),
+        ("starts of programs too old", sum.unfit),
+        ("times that the level was raised", sum.raised),
+        ("times that it was held back", sum.held),
         ("crashes", sum.crashes),
         ("pauses", sum.pauses),
         ("ended", sum.ended),

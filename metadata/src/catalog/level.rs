@@ -5,6 +5,7 @@ use siltstone_log::{CatalogEntry, ClusterRow, Entry, RegistrationRow, ShardId};
 use siltstone_store::Mutation;
 
 use super::change::{CatalogError, Changes, Plan};
+use crate::bugs::{self, Bug};
 use crate::keys::{catalog_log, catalog_tick, cluster, registration, shard_log, shard_tick};
 use crate::shard::MAX_LEVEL;
 
@@ -50,7 +51,8 @@ impl Changes {
             let row = decoded(found)?;
             let others = others.iter().map(|(_, value)| RegistrationRow::decode(value));
             let others: Vec<RegistrationRow> = others.collect::<Result<_, _>>()?;
-            let known = others.iter().map(|other| other.highest_level).min();
+            let known =
+                others.iter().map(|other| other.highest_level).min().filter(|_| !bugs::on(Bug::RaiseUnasked));
             let (from, to) = (row.level, known.unwrap_or(MAX_LEVEL).min(MAX_LEVEL).max(row.level));
             let holds = |other: &RegistrationRow| to < MAX_LEVEL && other.highest_level <= to;
             let raised = Raised { from, to, held_by: others.into_iter().filter(holds).collect() };

@@ -19,7 +19,7 @@ impl Shard {
         store: Arc<dyn Store>,
         outcomes: Arc<dyn Outcomes>,
     ) -> Arc<Self> {
-        let common = Common::new(shards, own, store, outcomes, Duration::ZERO, CONFIRM_EVERY);
+        let common = Common::new(shards, own.into(), store, outcomes, Duration::ZERO, CONFIRM_EVERY);
         Self::with(id, Arc::new(common))
     }
 }

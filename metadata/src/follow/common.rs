@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_log::RegistrationId;
+use siltstone_log::{RegistrationId, RegistrationRow};
 use siltstone_store::{Store, Watch};
 use tokio::sync::{Notify, Semaphore};
 
 use super::shard::Outcomes;
+use crate::shard::MAX_LEVEL;
 
 /// Rounds of one agent that are under way at a time: each may hold a page of a log, 4 MiB.
 const ROUNDS: usize = 16;
@@ -16,10 +17,32 @@ const WATCHES: usize = 4_000;
 
 const _: () = assert!(WATCHES < siltstone_store::limits::WATCHES);
 
+/// Whose shards are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// The agent.
+    pub registration: RegistrationId,
+    /// The highest feature level that it follows: a shard beyond it halts.
+    pub highest_level: u32,
+}
+
+impl From<&RegistrationRow> for Own {
+    fn from(row: &RegistrationRow) -> Self {
+        Own { registration: row.id, highest_level: row.highest_level }
+    }
+}
+
+impl From<RegistrationId> for Own {
+    /// An agent of this program.
+    fn from(registration: RegistrationId) -> Self {
+        Own { registration, highest_level: MAX_LEVEL }
+    }
+}
+
 pub(super) struct Common {
     /// How many shards the cluster has.
     pub(super) shards: u16,
-    pub(super) own: RegistrationId,
+    pub(super) own: Own,
     pub(super) store: Arc<dyn Store>,
     pub(super) outcomes: Arc<dyn Outcomes>,
     /// A shard that this agent does not stand for is let go once nobody has used it for so long.
@@ -35,7 +58,7 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(
         shards: u16,
-        own: RegistrationId,
+        own: Own,
         store: Arc<dyn Store>,
         outcomes: Arc<dyn Outcomes>,
         linger: Duration,

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone_log::{PartitionId, RegistrationId, ShardId, shard_of};
+use siltstone_log::{PartitionId, ShardId, shard_of};
 use siltstone_store::{Store, StoreError};
 use tokio::time::Instant;
 
-use super::common::Common;
+use super::common::{Common, Own};
 use super::look::{self, Look};
 use super::shard::{Outcomes, STALE_AFTER, Shard, ShardError};
 use super::{CONFIRM_EVERY, RETRY_FIRST, RETRY_MOST, telemetry};
@@ -46,16 +46,16 @@ impl std::fmt::Debug for Looks {
 }
 
 impl Followers {
-    /// All shards of a cluster that has so many, by the agent registered as `own`. It stands for all of them until it is told otherwise
+    /// All shards of a cluster that has so many, by the agent `own`. It stands for all of them until it is told otherwise
     /// ([`Followers::stand_for`]); others are let go when nobody has used them for `linger`. Nothing is read before the shards and [`Followers::run`] run.
     pub fn new(
         shards: u16,
-        own: RegistrationId,
+        own: impl Into<Own>,
         store: Arc<dyn Store>,
         outcomes: Arc<dyn Outcomes>,
         linger: Duration,
     ) -> Self {
-        let common = Arc::new(Common::new(shards, own, store, outcomes, linger, PATIENCE));
+        let common = Arc::new(Common::new(shards, own.into(), store, outcomes, linger, PATIENCE));
         let all = (0..shards).map(|shard| Shard::with(ShardId(shard), common.clone())).collect();
         let found = Mutex::new(Found { looked: Instant::now(), over: None });
         Followers { shards: Arc::new(all), looks: Arc::new(Looks { common, found }) }
@@ -192,7 +192,7 @@ impl Followers {
         let common = &self.looks.common;
         let snapshot = common.store.snapshot().await?;
         let ids = followed.iter().map(|(shard, _)| shard.id()).collect();
-        let key = registration::key(common.own);
+        let key = registration::key(common.own.registration);
         let (marks, row) = futures::try_join!(look::marks(snapshot.as_ref(), &ids), snapshot.get(&key))?;
         let look = Look { began, version: snapshot.version(), alive: row.is_some() };
         for (shard, ticket) in &followed {

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use siltstone_log::{
-    Entry, FormatError, PartitionId, PartitionRow, Position, RegistrationId, ShardHead, ShardId, TopicId,
-};
+use siltstone_log::{Entry, FormatError, PartitionId, PartitionRow, Position, ShardHead, ShardId, TopicId};
 use siltstone_store::{Page, RangeLimit, Snapshot, StoreError};
 
+use super::common::Own;
 use crate::keys::{partition_row, parts, shard_floor, shard_head, shard_log, shard_voids};
-use crate::shard::{Applied, Effect, MAX_LEVEL, PartitionState, ShardState};
+use crate::shard::{Applied, Effect, PartitionState, ShardState};
 
 /// Bytes of log read at a time.
 const PAGE_BYTES: usize = 4 << 20;
@@ -130,7 +129,7 @@ pub(super) fn page(
 pub(super) fn fold(
     state: &mut ShardState,
     entries: &[(Position, Entry)],
-    own: RegistrationId,
+    own: Own,
     folded: &mut Folded,
 ) -> Result<(), FollowError> {
     let (shard, from) = (state.id(), state.position());
@@ -142,17 +141,19 @@ pub(super) fn fold(
 fn fold_all(
     state: &mut ShardState,
     entries: &[(Position, Entry)],
-    own: RegistrationId,
+    own: Own,
     folded: &mut Folded,
 ) -> Result<(), FollowError> {
     for (position, entry) in entries {
         let Applied { effect, touched } = state.apply(*position, entry);
-        check_level(state)?;
+        check_level(state, own)?;
         match entry {
-            Entry::Append(append) if append.registration == own => {
+            Entry::Append(append) if append.registration == own.registration => {
                 folded.outcomes.push(OwnOutcome::Folded { counter: append.counter, effect });
             }
-            Entry::Ended { registration } if *registration == own => folded.outcomes.push(OwnOutcome::Ended),
+            Entry::Ended { registration } if *registration == own.registration => {
+                folded.outcomes.push(OwnOutcome::Ended)
+            }
             Entry::Deleted { topic } => {
                 folded.deleted.insert(*topic, *position);
                 folded.dirty.retain(|partition, _| partition.topic != *topic);
@@ -177,12 +178,12 @@ fn changes_rows(entry: &Entry) -> bool {
     }
 }
 
-fn check_level(state: &ShardState) -> Result<(), FollowError> {
-    let level = state.head().level;
-    if level <= MAX_LEVEL {
+fn check_level(state: &ShardState, own: Own) -> Result<(), FollowError> {
+    let (level, highest) = (state.head().level, own.highest_level);
+    if level <= highest {
         return Ok(());
     }
-    let reason = format!("feature level {level} is beyond this program's {MAX_LEVEL}");
+    let reason = format!("feature level {level} is beyond this program's {highest}");
     Err(halted(state.id(), state.position(), reason))
 }
 
@@ -192,7 +193,7 @@ pub(super) async fn load(
     shard: ShardId,
     shards: u16,
     partitions: &BTreeSet<PartitionId>,
-    own: RegistrationId,
+    own: Own,
 ) -> Result<(ShardState, Frame, Folded), FollowError> {
     let head = shard_head::prefix(shard);
     let rows =
@@ -209,12 +210,12 @@ pub(super) async fn load(
         None => ShardHead { level: crate::shard::MIN_LEVEL, ..ShardHead::default() },
     };
     let mut state = ShardState::new(shard, shards, frame.floor, head);
-    check_level(&state)?;
+    check_level(&state, own)?;
     for (partition, row) in rows {
         let expired = state.head().expired;
         state.insert(partition, PartitionState::from_row(row, frame.floor, expired.as_ref()));
     }
-    let passed = state.head().counters.get(&own).copied().unwrap_or(0);
+    let passed = state.head().counters.get(&own.registration).copied().unwrap_or(0);
     let mut folded = Folded { passed, ..Folded::default() };
     let mut from = frame.floor;
     loop {

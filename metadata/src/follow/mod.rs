@@ -22,6 +22,7 @@ mod wait;
 
 use std::time::Duration;
 
+pub use common::Own;
 pub use followers::Followers;
 pub(crate) use load::row;
 pub use load::{FollowError, OwnOutcome};

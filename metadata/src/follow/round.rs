@@ -308,10 +308,10 @@ impl Shard {
         let (shards, own) = (self.common.shards, self.common.own);
         let (state, frame, folded) = load::load(snapshot, self.id(), shards, &partitions, own).await?;
         let ended = folded.outcomes.iter().any(|outcome| matches!(outcome, OwnOutcome::Ended));
-        let over = !ended && snapshot.get(&registration::key(own)).await?.is_none();
+        let over = !ended && snapshot.get(&registration::key(own.registration)).await?.is_none();
         // Over, and no entry says so: the floor has passed that one too, and with it whatever this agent still waits for.
         let passed = if over { u64::MAX } else { folded.passed };
-        let last = state.head().counters.get(&own).copied().unwrap_or(0);
+        let last = state.head().counters.get(&own.registration).copied().unwrap_or(0);
         {
             let mut inner = self.lock();
             inner.state = Some(state);

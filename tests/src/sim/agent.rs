@@ -5,9 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations, HighestLevel, StartError};
+use siltstone_log::mix64;
 use siltstone_metadata::ambient::Ambient;
+use siltstone_metadata::lease::RegisterError;
 use siltstone_metadata::level::Level;
+use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
 use siltstone_objects::testing::FaultyStore;
 use siltstone_store::memory::{Chance, MemoryStore};
@@ -28,6 +31,9 @@ pub(super) struct Agent {
     bucket: Arc<FaultyStore>,
     seed: u64,
     settings: EngineSettings,
+    /// The highest feature level that the program follows which is in place now.
+    program: Cell<u32>,
+    programs: RefCell<Chance>,
     engine: RefCell<Option<Arc<Engine>>>,
     /// Told `true` when the present life ends by a crash.
     life: RefCell<Arc<Level<bool>>>,
@@ -63,6 +69,8 @@ impl Agent {
             bucket: bucket.clone(),
             seed: chance.any(),
             settings: setup::settings(index as u32, shards, seed),
+            program: Cell::new(MAX_LEVEL),
+            programs: RefCell::new(Chance::new(mix64(seed ^ mix64(600 + index as u64)))),
             engine: RefCell::default(),
             life: RefCell::default(),
             lives: Cell::new(0),
@@ -78,6 +86,23 @@ impl Agent {
     /// Which engine in this place it is.
     pub(super) fn lives(&self) -> u64 {
         self.lives.get()
+    }
+
+    /// Puts the newest program in place.
+    pub(super) fn upgrade(&self) {
+        self.program.set(MAX_LEVEL);
+    }
+
+    pub(super) fn is_newest(&self) -> bool {
+        self.program.get() == MAX_LEVEL
+    }
+
+    /// Before a life begins: another program may have been put in place, a newer one or, by whoever was too hasty, an older one.
+    fn replace_program(&self) {
+        let mut chance = self.programs.borrow_mut();
+        if self.lives.get() == 1 || chance.happens(0.5) {
+            self.program.set(MAX_LEVEL - chance.below(u64::from(MAX_LEVEL - MIN_LEVEL)) as u32);
+        }
     }
 
     fn foundations(&self) -> Foundations {
@@ -155,6 +180,9 @@ pub(super) async fn live(world: Rc<World>, index: usize) {
         agent.life.replace(over.clone());
         agent.lives.set(agent.lives.get() + 1);
         agent.gate.disarm();
+        if setup::programs(world.seed) && world.storming.get() {
+            agent.replace_program();
+        }
         tokio::select! {
             biased;
             () = over.wait_for(|over| over) => {}
@@ -167,16 +195,25 @@ pub(super) async fn live(world: Rc<World>, index: usize) {
 
 async fn one_life(world: &World, index: usize) {
     let agent = &world.agents[index];
-    let engine = match Engine::start(agent.foundations(), agent.settings.clone()).await {
+    let mut settings = agent.settings.clone();
+    settings.presence.highest = HighestLevel(agent.program.get());
+    let engine = match Engine::start(agent.foundations(), settings).await {
         Ok(engine) => engine,
         Err(error) => {
+            if let StartError::Register(RegisterError::Level(_)) = error {
+                agent.upgrade();
+                world.count(|counts| counts.unfit += 1);
+            }
             world.event(format_args!("agent {index} did not start: {error}"));
             return sleep(Duration::from_millis(100)).await;
         }
     };
     let id = engine.registration().id;
-    world.event(format_args!("agent {index} starts as {id:?}"));
-    world.count(|counts| counts.starts += 1);
+    world.event(format_args!("agent {index} starts as {id:?}, up to feature level {}", agent.program.get()));
+    world.count(|counts| {
+        counts.starts += 1;
+        counts.older += u64::from(!agent.is_newest());
+    });
     agent.engine.replace(Some(engine.clone()));
     let config = world.group_config.clone();
     let config = move || Some(config.clone());

@@ -7,15 +7,16 @@ use std::time::Duration;
 use siltstone_agent::fetch::{FetchError, FetchSpec};
 use siltstone_agent::produce::WriteError;
 use siltstone_log::PartitionId;
-use siltstone_metadata::shard::Verdict;
+use siltstone_metadata::shard::{MAX_LEVEL, Verdict};
 use siltstone_store::memory::Chance;
 use tokio::time::sleep;
 
 use super::clients::members::Group;
 use super::clients::{fetched, new_batch, send, spec};
 use super::invariants::s6::{self, Known};
-use super::invariants::{Violation, after_step, erased, fail, groups, s1};
+use super::invariants::{Violation, after_step, erased, fail, groups, levels, s1};
 use super::nemesis;
+use super::setup;
 use super::world::World;
 
 const NAME: &str = "healing";
@@ -30,6 +31,11 @@ pub(super) fn begin(world: &World) {
     world.event(format_args!("healing begins"));
     world.storming.set(false);
     nemesis::heal(world);
+    // The last ones get the newest program, too.
+    for agent in world.agents.iter().filter(|agent| !agent.is_newest()) {
+        agent.upgrade();
+        agent.crash(Duration::ZERO);
+    }
     if world.seed.is_multiple_of(2) {
         world.agents.iter().for_each(|agent| agent.crash(Duration::ZERO));
     }
@@ -56,6 +62,7 @@ async fn well(world: &World) -> Result<(), Violation> {
     }
     world.deletions(true).into_iter().for_each(|topic| world.forget(topic));
     write_keyed(world).await?;
+    raise(world).await?;
     left::wait(world).await?;
     // Faults that were to end later may have been put back to calm twice: that does no harm.
     nemesis::heal(world);
@@ -74,6 +81,23 @@ async fn well(world: &World) -> Result<(), Violation> {
         for topic in world.deletions(true) {
             read_deleted(world, agent, PartitionId { topic, index: 0 }).await?;
         }
+    }
+    Ok(())
+}
+
+/// Where programs were of different age and all are new now, the level can be raised to the highest: once those that were killed count as dead.
+async fn raise(world: &World) -> Result<(), Violation> {
+    let begun = world.elapsed();
+    while setup::programs(world.seed) {
+        let raised = ask(world, 0, async |engine| engine.changes().raise_level_for_all().await).await?;
+        let level = levels::of_cluster(&world.oracle.borrow());
+        if level == Some(MAX_LEVEL) {
+            break;
+        }
+        if world.elapsed() > begun + PATIENCE {
+            return fail(NAME, format!("the feature level stays at {level:?}: {raised:?}"));
+        }
+        sleep(Duration::from_millis(300)).await;
     }
     Ok(())
 }

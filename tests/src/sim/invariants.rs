@@ -3,6 +3,7 @@
 
 pub(super) mod erased;
 pub(super) mod groups;
+pub(super) mod levels;
 pub(super) mod s1;
 pub(super) mod s10;
 pub(super) mod s11;
@@ -88,6 +89,7 @@ fn all(world: &World, slow: bool) -> Result<(), Violation> {
         seen.s7.same_state(world, &oracle, life, &engine)?;
     }
     groups::rows(world)?;
+    levels::followed(&oracle)?;
     seen.s10.look(&oracle);
     if slow {
         seen.s7.rows(world, &oracle)?;

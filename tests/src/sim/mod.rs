@@ -26,8 +26,10 @@
 //! A pause holds back all that an agent asks of the outside and all that is asked of it, in both directions, for a while. Its timers go on,
 //! so that a pause is also a network that lets nothing through and loses nothing.
 //!
-//! Not simulated yet: agents of an older program (the cluster begins at the lowest feature level and is raised, but all agents know all
-//! levels), blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than producers are
+//! In some runs agents are of older and newer programs, one after the other in a place: an older one is this program that follows a lower feature level only.
+//! The level is raised as far as all who are registered follow it (`invariants/levels`).
+//!
+//! Not simulated yet: blocks compressed at flush (that work runs on threads), bytes that rot in the bucket, clocks further apart than producers are
 //! remembered for, the Kafka protocol above the engine, static members of groups, expiry of offsets, configs that change while compaction goes on,
 //! deletion of the topic that groups read.
 

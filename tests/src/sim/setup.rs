@@ -186,6 +186,11 @@ fn linger(seed: u64) -> Linger {
     }
 }
 
+/// Whether agents are of older and newer programs, and the level is raised as far as all follow it.
+pub(super) fn programs(seed: u64) -> bool {
+    seed % 9 == 6
+}
+
 /// Whether records of keys are erased.
 pub(super) fn erases(seed: u64) -> bool {
     (seed / 4).is_multiple_of(2)

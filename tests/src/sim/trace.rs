@@ -52,6 +52,14 @@ counts! {
     topics,
     /// Agents started.
     starts,
+    /// Of these, of an older program.
+    older,
+    /// Starts of programs that were too old for the cluster.
+    unfit,
+    /// Times that the feature level was raised as far as all follow it.
+    raised,
+    /// Times that somebody held it back.
+    held,
     /// Crashes.
     crashes,
     /// Clean stops.

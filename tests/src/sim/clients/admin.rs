@@ -12,7 +12,7 @@ use siltstone_store::Commit;
 use siltstone_store::memory::Chance;
 
 use super::{PATIENCE, some_agent, think};
-use crate::sim::setup::{GROUPED, KEYED, keyed_topic, new_topic};
+use crate::sim::setup::{GROUPED, KEYED, keyed_topic, new_topic, programs};
 use crate::sim::world::World;
 
 pub(super) async fn run(world: Rc<World>) {
@@ -119,7 +119,20 @@ async fn add_partition(world: &World, chance: &mut Chance, agent: usize) {
     }
 }
 
+/// Raises the level as far as all follow it, or, where all are of the newest program, to its highest without asking.
 async fn raise(world: &World, agent: usize) {
+    if programs(world.seed) {
+        let raised =
+            world.agents[agent].call(PATIENCE, async |engine| engine.changes().raise_level_for_all().await);
+        if let Ok(Ok(raised)) = raised.await {
+            world.event(format_args!("the feature level goes from {} to {}", raised.from, raised.to));
+            world.count(|counts| {
+                counts.raised += u64::from(raised.from < raised.to);
+                counts.held += u64::from(!raised.held_by.is_empty());
+            });
+        }
+        return;
+    }
     let raised =
         world.agents[agent].call(PATIENCE, async |engine| engine.changes().raise_level(MAX_LEVEL).await);
     if let Ok(Ok(level)) = raised.await {
