@@ -8,7 +8,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from copying import copy, generation
-from history_file import COMMON, History, value
+from history_file import COMMON, History, let_go, value
 from shared import goes_on
 
 bootstrap, source, out, partitions, group, path, name = sys.argv[1:8]
@@ -23,7 +23,7 @@ def clients():
                          "max.poll.interval.ms": 30_000, "client.rack": "zone-0"})
     producer = Producer({**COMMON, "bootstrap.servers": bootstrap, "transactional.id": name, "transaction.timeout.ms": 15_000, "message.timeout.ms": 14_000,
                          "request.timeout.ms": 4000, "linger.ms": 0})
-    return consumer, producer
+    return [consumer, producer]
 
 
 def acked(number):
@@ -68,13 +68,12 @@ def process(consumer, producer, member, messages):
 
 
 while goes_on():
-    one, two = clients()
+    both = clients()
     try:
-        copy(one, two, source, 20, process)
+        copy(*both, source, 20, process)
     except (KafkaException, RuntimeError, BufferError) as error:
         print(f"{time.monotonic():.3f} begins anew after {error!r}", file=sys.stderr, flush=True)
         if error.args and isinstance(error.args[0], KafkaError) and error.args[0].fatal():
             print("it was fatal", file=sys.stderr, flush=True)
-    one.close()
-    del one, two  # what is still under way is dropped: whoever has this transactional id next ends it
+    let_go(both)  # what is still under way is dropped: whoever has this transactional id next ends it
 history.close()

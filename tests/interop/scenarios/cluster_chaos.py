@@ -1,8 +1,8 @@
 """Three agents in three zones on one metadata store and MinIO, and a compactor, under load, while agents are killed, stopped for a while (SIGSTOP), told
 to end (SIGTERM) and added at random, for `--minutes`; `--seed` repeats the faults. `--metadata fdb` for a real FoundationDB (harness/foundationdb.py).
 
-Producers, readers and transactional copiers of librdkafka, Java and sarama write down all that they ask and are told, and so does one who asks every agent
-for the ends of all partitions and reads on from another agent at each fetch. A judge (harness/history) holds the whole against the log: S1 to S6, S10.
+Producers, readers, members of groups and transactional copiers of librdkafka, Java and sarama write down all that they ask and are told, and so does one who
+asks every agent for the ends of all partitions and reads on from another agent at each fetch. A judge (harness/history) holds the whole against the log: S1 to S6, S10.
 No producer may have an error that is fatal or a record that fails. The longest pause that clients saw is told for each fault; after `kill -9` it may be 10 s,
 at SIGTERM 1 s where the program drains, plus what the machine itself stood still meanwhile, by this program's own heartbeat: what is over that is told, and
 with `--bounds` a failure. An agent that comes moves clients, too, and is told as a fault of its own ("added"). Beside other work no bound holds, so without it none is demanded.
@@ -22,6 +22,7 @@ from harness.places import INTEROP, SILTSTONE
 
 PARTITIONS = 6
 EVENTS, SOURCE, OUT, GROUP = "events", "in", "out", "copiers"
+MEMBERS = "librdkafka-member", "java-member"  # each of a group of its name, with the classic and with the consumer protocol
 RATE, FEED = 150, 60  # records a second, of each producer
 BOUNDS = {"kill -9": 10.0, "drain": 1.0}
 QUIET = 11, 16  # seconds after a fault until the next: more than the longest pause that is allowed
@@ -92,10 +93,11 @@ class Chaos:
     def prepare(self):
         for topic in (EVENTS, SOURCE, OUT):
             process.run([SILTSTONE, "topic", "create", topic, "--partitions", PARTITIONS, "--bootstrap", self.context.bootstrap])
-        asked = time.monotonic()
-        self.context.python("begin_at_zero.py", self.context.bootstrap, GROUP, SOURCE, PARTITIONS)
-        for part in range(PARTITIONS):
-            self.write({"e": "commit", "c": "driver", "g": GROUP, "gen": None, "p": f"{SOURCE}/{part}", "o": 0, "a": asked, "b": time.monotonic(), "r": "ok"})
+        for group, topic in ((GROUP, SOURCE), *((member, EVENTS) for member in MEMBERS)):
+            asked = time.monotonic()
+            self.context.python("begin_at_zero.py", self.context.bootstrap, group, topic, PARTITIONS)
+            for part in range(PARTITIONS):
+                self.write({"e": "commit", "c": "driver", "g": group, "gen": None, "p": f"{topic}/{part}", "o": 0, "a": asked, "b": time.monotonic(), "r": "ok"})
 
     def programs(self):
         """The clients, and how each is started."""
@@ -113,6 +115,8 @@ class Chaos:
             "java-reader": [*java("HistoryReader"), *to, EVENTS, PARTITIONS, self.path("java-reader"), "java-reader", "rc", "zone-1"],
             "sarama-reader": [*go, "read", *to, EVENTS, PARTITIONS, self.path("sarama-reader"), "sarama-reader", "ru", "zone-2"],
             "copies-reader": [*python("history_reader.py"), *to, OUT, PARTITIONS, self.path("copies-reader"), "copies-reader", "rc", "zone-2"],
+            **{member: [*program, *to, EVENTS, self.path(member), member, f"zone-{number}"]
+               for number, (member, program) in enumerate(zip(MEMBERS, (python("history_member.py"), java("HistoryMember"))))},
             "librdkafka-copier": [*python("history_copier.py"), *to, *copying, self.path("librdkafka-copier"), "librdkafka-copier"],
             "java-copier": [*java("HistoryCopier"), *to, *copying, self.path("java-copier"), "java-copier"],
         }
