@@ -17,6 +17,7 @@ mod commit;
 mod committer;
 mod flusher;
 mod outage;
+mod packing;
 mod pending;
 mod policy;
 mod segment;

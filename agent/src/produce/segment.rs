@@ -1,27 +1,19 @@
 //! Putting a segment together: blocks by partition, encoded if that pays, then the footer. Pure.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::thread::{self, available_parallelism};
 
 use bytes::Bytes;
 use siltstone_log::{
-    Block, BlockPlace, Encoding, Footer, FooterBlock, LEAST_PACKED, Packer, PartitionId, SegmentId,
-    SegmentPlace,
+    Block, BlockPlace, Encoding, Footer, FooterBlock, LEAST_PACKED, PartitionId, SegmentId, SegmentPlace,
 };
 
 use super::buffer::{Buffered, NewBatch};
+use super::packing;
 use super::ticket::Slot;
 use super::transactions::Claims;
 
 /// Batches of a block: its manifest stays well below what one value of the metadata store takes.
 const BATCHES_PER_BLOCK: usize = 1_500;
-/// Compressing pays for a thread if it has so much to do: some milliseconds.
-const BYTES_PER_THREAD: usize = 1 << 20;
-/// Threads that compress one flush: others may be compressed at the same time.
-const MOST_THREADS: usize = 4;
 
 /// Whether blocks whose batches the producers did not compress are compressed at flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +46,14 @@ impl Built {
 }
 
 /// Batches of one partition, in the order of their arrival.
-type Batches = Vec<(NewBatch, Slot)>;
+pub(super) type Batches = Vec<(NewBatch, Slot)>;
 
 /// Builds segment `id` of these batches, which keep their order within each partition.
 pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression: BlockCompression) -> Built {
     let blocks = blocks(batches);
     let packed = match compression {
         BlockCompression::Off => Vec::new(),
-        BlockCompression::Auto { level } => packed(&blocks, level),
+        BlockCompression::Auto { level } => packing::pack(&blocks, level),
     };
     let built = Built {
         chunks: Vec::new(),
@@ -98,39 +90,7 @@ fn blocks(batches: Vec<Buffered>) -> Vec<(PartitionId, Batches)> {
     blocks
 }
 
-/// Each block in one zstd frame, if that pays. Large flushes on several processors: until they are uploaded their producers do nothing but wait.
-fn packed(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
-    static PROCESSORS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, NonZero::get));
-    let bytes: usize = blocks.iter().map(|(_, batches)| raw_length(batches) as usize).sum();
-    let threads = (bytes / BYTES_PER_THREAD).min(*PROCESSORS).min(MOST_THREADS);
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(vec![None; blocks.len()]));
-    let work = || {
-        let Some(mut packer) = Packer::new(level) else { return };
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, batches)) = blocks.get(at) else { return };
-            let frame = frame(&mut packer, batches);
-            done.lock().unwrap_or_else(PoisonError::into_inner)[at] = frame;
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            // What one that can't be had would have done, the others do.
-            thread::Builder::new().name("pack".to_owned()).spawn_scoped(scope, work).ok();
-        }
-        work();
-    });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn frame(packer: &mut Packer, batches: &Batches) -> Option<Bytes> {
-    if batches.iter().any(|(batch, _)| batch.compressed) {
-        return None;
-    }
-    packer.pack(batches.iter().flat_map(|(batch, _)| &batch.bytes).map(Bytes::as_ref))
-}
-
-fn raw_length(batches: &Batches) -> u32 {
+pub(super) fn raw_length(batches: &Batches) -> u32 {
     batches.iter().map(|(batch, _)| batch.meta.bytes).sum()
 }
 

@@ -64,7 +64,7 @@ public final class HistoryMember implements ConsumerRebalanceListener {
         });
         if (offsets.isEmpty()) return;
         double asked = HistoryFile.now();
-        consumer.commitAsync(offsets, (committed, error) -> committed.forEach((part, at) -> history.write("commit", String.format(Locale.ROOT,
+        consumer.commitAsync(offsets, (told, error) -> offsets.forEach((part, at) -> history.write("commit", String.format(Locale.ROOT,
             "%s,\"g\":\"%s\",\"gen\":null,\"o\":%d,\"a\":%.6f,\"b\":%.6f,\"r\":\"%s\"", place(part), name, at.offset(), asked, HistoryFile.now(),
             error == null ? "ok" : "unknown"))));
     }
