@@ -126,7 +126,7 @@ const CATCH_WITHIN: u64 = 250;
 const FIRST: [(Bug, u64); 6] = [
     (Bug::CommitWithoutRegistration, 26),
     (Bug::LostIsFailure, 131),
-    (Bug::OffsetsOvertake, 294),
+    (Bug::OffsetsOvertake, 891),
     (Bug::CountsUnread, 447),
     (Bug::AbortedRekeyed, 94),
     (Bug::LastStampCounts, 105),

@@ -24,9 +24,10 @@ use super::circuit::Circuit;
 use super::commit::Ready;
 use super::committer::{CommitQueue, Committer};
 use super::outage::{self, Kept, LOOK_EVERY};
+use super::packing::{self, BlockCompression};
 use super::pending::Pending;
 use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
-use super::segment::{self, BlockCompression, Built};
+use super::segment::Built;
 use super::ticket::{self, Expected, Slot, Ticket, WriteError};
 
 /// Manifests of a flush together, bytes: well under what a transaction takes.
@@ -352,7 +353,7 @@ impl Writer {
 
     fn finish_inline(&self, flush: Flush) {
         let Flush { id, at, batches, .. } = flush;
-        let mut built = segment::build(id, at, batches, BlockCompression::Off);
+        let mut built = packing::build(id, at, batches, BlockCompression::Off);
         if bugs::on(Bug::AcknowledgeBeforeFold) {
             self.acknowledge_now(&mut built);
         }
@@ -383,9 +384,9 @@ impl Writer {
         let Flush { id, at, batches, .. } = flush;
         let chosen = Instant::now();
         let built = match self.settings.compression {
-            BlockCompression::Off => segment::build(id, at, batches, BlockCompression::Off),
+            BlockCompression::Off => packing::build(id, at, batches, BlockCompression::Off),
             compression => {
-                let build = move || segment::build(id, at, batches, compression);
+                let build = move || packing::build(id, at, batches, compression);
                 match tokio::task::spawn_blocking(build).await {
                     Ok(built) => built,
                     // The slots went down with it and were answered.

@@ -28,9 +28,9 @@ pub use budget::{Budget, Reservation};
 pub use buffer::{BatchTransaction, NewBatch, Placement};
 pub(crate) use flusher::WriterParts;
 pub use flusher::{WriteSettings, Writer};
+pub use packing::BlockCompression;
 pub(crate) use pending::Pending;
 pub use policy::PolicySettings;
-pub use segment::BlockCompression;
 pub use ticket::{Ticket, WriteError, WriteOutcome};
 
 #[cfg(test)]

@@ -6,17 +6,40 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
 
 use bytes::Bytes;
-use siltstone_log::{Packer, PartitionId};
+use siltstone_log::{Packer, PartitionId, SegmentId};
 
-use super::segment::{Batches, raw_length};
+use super::buffer::Buffered;
+use super::segment::{self, Batches, Built, raw_length};
 
 /// Compressing pays for a thread if it has so much to do: some milliseconds.
 const BYTES_PER_THREAD: usize = 1 << 20;
 /// Threads that compress one flush: others may be compressed at the same time.
 const MOST_THREADS: usize = 4;
 
+/// Whether blocks whose batches the producers did not compress are compressed at flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockCompression {
+    /// Never: where storage costs little, processor time is the better saving.
+    Off,
+    /// With zstd at this level, where a sample shrinks to 70 % or less.
+    Auto {
+        /// zstd's; negative ones are the fast ones.
+        level: i32,
+    },
+}
+
+/// Builds segment `id` of these batches, which keep their order within each partition.
+pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression: BlockCompression) -> Built {
+    let blocks = segment::blocks(batches);
+    let packed = match compression {
+        BlockCompression::Off => None,
+        BlockCompression::Auto { level } => Some(pack(&blocks, level)),
+    };
+    segment::build(id, at, blocks, packed)
+}
+
 /// Each block in one zstd frame, if that pays. Large flushes on several processors: until they are uploaded their producers do nothing but wait.
-pub(super) fn pack(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
+fn pack(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
     static PROCESSORS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, NonZero::get));
     let bytes: usize = blocks.iter().map(|(_, batches)| raw_length(batches) as usize).sum();
     let threads = (bytes / BYTES_PER_THREAD).min(*PROCESSORS).min(MOST_THREADS);

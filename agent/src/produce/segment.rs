@@ -1,4 +1,4 @@
-//! Putting a segment together: blocks by partition, encoded if that pays, then the footer. Pure.
+//! Putting a segment together: blocks by partition, as they are or as [`super::packing`] has made them, then the footer. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,11 @@ use siltstone_log::{
 };
 
 use super::buffer::{Buffered, NewBatch};
-use super::packing;
 use super::ticket::Slot;
 use super::transactions::Claims;
 
 /// Batches of a block: its manifest stays well below what one value of the metadata store takes.
 const BATCHES_PER_BLOCK: usize = 1_500;
-
-/// Whether blocks whose batches the producers did not compress are compressed at flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockCompression {
-    /// Never: where storage costs little, processor time is the better saving.
-    Off,
-    /// With zstd at this level, where a sample shrinks to 70 % or less.
-    Auto {
-        /// zstd's; negative ones are the fast ones.
-        level: i32,
-    },
-}
 
 /// A segment, ready to be stored.
 #[derive(Debug)]
@@ -48,13 +35,13 @@ impl Built {
 /// Batches of one partition, in the order of their arrival.
 pub(super) type Batches = Vec<(NewBatch, Slot)>;
 
-/// Builds segment `id` of these batches, which keep their order within each partition.
-pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression: BlockCompression) -> Built {
-    let blocks = blocks(batches);
-    let packed = match compression {
-        BlockCompression::Off => Vec::new(),
-        BlockCompression::Auto { level } => packing::pack(&blocks, level),
-    };
+/// Builds segment `id` of these blocks ([`blocks`]). `packed`: each in one zstd frame, where that pays; none if they were not to be compressed.
+pub(super) fn build(
+    id: SegmentId,
+    at: i64,
+    blocks: Vec<(PartitionId, Batches)>,
+    packed: Option<Vec<Option<Bytes>>>,
+) -> Built {
     let built = Built {
         chunks: Vec::new(),
         length: 0,
@@ -62,8 +49,9 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
         slots: Vec::new(),
         claims: Claims::default(),
     };
-    let mut builder = Builder { built, footer: Footer { id, at, blocks: Vec::new() }, compression };
-    let mut packed = packed.into_iter();
+    let footer = Footer { id, at, blocks: Vec::new() };
+    let mut builder = Builder { built, footer, compresses: packed.is_some() };
+    let mut packed = packed.unwrap_or_default().into_iter();
     for (partition, batches) in blocks {
         builder.block(partition, batches, packed.next().flatten());
     }
@@ -74,7 +62,8 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
     built
 }
 
-fn blocks(batches: Vec<Buffered>) -> Vec<(PartitionId, Batches)> {
+/// The batches by partition, in the order of their arrival, as many in a block as a manifest takes.
+pub(super) fn blocks(batches: Vec<Buffered>) -> Vec<(PartitionId, Batches)> {
     let mut by_partition: BTreeMap<PartitionId, Batches> = BTreeMap::new();
     for buffered in batches {
         by_partition.entry(buffered.batch.partition).or_default().push((buffered.batch, buffered.slot));
@@ -97,7 +86,7 @@ pub(super) fn raw_length(batches: &Batches) -> u32 {
 struct Builder {
     built: Built,
     footer: Footer,
-    compression: BlockCompression,
+    compresses: bool,
 }
 
 impl Builder {
@@ -136,6 +125,6 @@ impl Builder {
 
     /// Whether a block is too small to be compressed where others are: its slices would keep whole requests in the page cache.
     fn mixed(&self, raw_length: u32) -> bool {
-        matches!(self.compression, BlockCompression::Auto { .. }) && (raw_length as usize) < LEAST_PACKED
+        self.compresses && (raw_length as usize) < LEAST_PACKED
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::buffer::{Buffer, Buffered, NewBatch, Placement};
 use super::commit::{self, Ready};
 use super::committer::CommitQueue;
-use super::segment::{self, BlockCompression};
+use super::packing::{self, BlockCompression};
 use super::ticket::{self, Ticket, WriteError};
 
 fn partition(index: u32) -> PartitionId {
@@ -57,7 +57,7 @@ async fn a_segment_holds_its_blocks_by_partition_and_a_footer_that_finds_them() 
         vec![(2, vec![2; 100]), (0, vec![10; 70]), (2, vec![3; 50]), (1, vec![1; 33])];
     let (batches, _tickets): (Vec<_>, Vec<_>) =
         bodies.iter().map(|(index, body)| buffered(*index, body)).unzip();
-    let built = segment::build(id(4), 77, batches, BlockCompression::Off);
+    let built = packing::build(id(4), 77, batches, BlockCompression::Off);
     let bytes = whole(&built.chunks);
     assert_eq!(bytes.len() as u64, built.length);
     let length = Footer::length(&bytes[bytes.len() - TRAILER_BYTES..]).unwrap();
@@ -83,7 +83,7 @@ async fn blocks_are_compressed_only_where_it_pays() {
     let text = b"the same words again and again, ".repeat(1000);
     let noise: Vec<u8> = (0..32_000u64).map(|n| (siltstone_log::mix64(n) >> 13) as u8).collect();
     let (batches, _tickets): (Vec<_>, Vec<_>) = [buffered(0, &text), buffered(1, &noise)].into_iter().unzip();
-    let built = segment::build(id(1), 0, batches, BlockCompression::Auto { level: 1 });
+    let built = packing::build(id(1), 0, batches, BlockCompression::Auto { level: 1 });
     let bytes = whole(&built.chunks);
     let [text_block, noise_block] = &built.blocks[..] else { panic!("two blocks") };
     assert_eq!(text_block.place.encoding, Encoding::Zstd { raw_length: text.len() as u32 });
@@ -98,7 +98,7 @@ async fn large_flushes_are_compressed_on_several_threads_and_each_block_stays_in
         (0..50).map(|n| format!("the words of block {n}, ").repeat(6_000 + n).into_bytes()).collect();
     let (batches, _tickets): (Vec<_>, Vec<_>) =
         texts.iter().enumerate().map(|(n, text)| buffered(n as u32, text)).unzip();
-    let built = segment::build(id(1), 0, batches, BlockCompression::Auto { level: 1 });
+    let built = packing::build(id(1), 0, batches, BlockCompression::Auto { level: 1 });
     let bytes = whole(&built.chunks);
     assert_eq!(built.blocks.len(), texts.len());
     for (block, text) in built.blocks.iter().zip(&texts) {
@@ -111,7 +111,7 @@ async fn large_flushes_are_compressed_on_several_threads_and_each_block_stays_in
 #[tokio::test]
 async fn large_manifests_are_split_into_entries_below_the_limit_with_counters_in_order() {
     let (batches, _tickets): (Vec<_>, Vec<_>) = (0..6_000).map(|n| buffered(n % 2, &[n as u8; 10])).unzip();
-    let built = segment::build(id(1), 0, batches, BlockCompression::Off);
+    let built = packing::build(id(1), 0, batches, BlockCompression::Off);
     let place = built.place(id(1), false);
     let ready = Ready::new(place, 0, built, 16);
     let mut counters = Default::default();
@@ -139,7 +139,7 @@ fn enter(queue: &CommitQueue, number: u64, partitions: &[u32], connections: &[u6
     let partitions = partitions.iter().map(|index| partition(*index));
     queue.enter(number, partitions.collect(), connections.iter().copied().collect());
     let (batch, _) = buffered(0, b"0123456789");
-    let built = segment::build(id(number), 0, vec![batch], BlockCompression::Off);
+    let built = packing::build(id(number), 0, vec![batch], BlockCompression::Off);
     Ready::new(built.place(id(number), false), 0, built, 16)
 }
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::produce::buffer::{Buffered, NewBatch, Placement};
 use crate::produce::commit::{self, Plan, Ready};
+use crate::produce::packing::{self, BlockCompression};
 use crate::produce::pending::Refused;
-use crate::produce::segment::{self, BlockCompression};
 use crate::produce::ticket::{self, Ticket};
 
 const NOW: i64 = 1_000;
@@ -60,7 +60,7 @@ fn batch(index: u32, id: i64, epoch: i16, transaction: Option<(&str, bool)>) -> 
 fn plan(batches: Vec<(Buffered, Ticket)>) -> Plan {
     let batches = batches.into_iter().map(|(batch, _)| batch).collect();
     let id = SegmentId { registration: RegistrationId(9), number: 1 };
-    let built = segment::build(id, NOW, batches, BlockCompression::Off);
+    let built = packing::build(id, NOW, batches, BlockCompression::Off);
     let ready = Ready::new(built.place(id, true), NOW, built, 1);
     commit::plan(vec![ready], RegistrationId(9), &mut Default::default(), 1).0
 }
