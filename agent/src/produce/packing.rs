@@ -41,15 +41,15 @@ pub(super) fn build(id: SegmentId, at: i64, batches: Vec<Buffered>, compression:
 /// Each block in one zstd frame, if that pays. Large flushes on several processors: until they are uploaded their producers do nothing but wait.
 fn pack(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
     static PROCESSORS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, NonZero::get));
-    let bytes: usize = blocks.iter().map(|(_, batches)| raw_length(batches) as usize).sum();
+    let plain: Vec<usize> = (0..blocks.len()).filter(|at| is_plain(&blocks[*at].1)).collect();
+    let bytes: usize = plain.iter().map(|at| raw_length(&blocks[*at].1) as usize).sum();
     let threads = (bytes / BYTES_PER_THREAD).min(*PROCESSORS).min(MOST_THREADS);
     let (next, done) = (AtomicUsize::new(0), Mutex::new(vec![None; blocks.len()]));
     let work = || {
         let Some(mut packer) = Packer::new(level) else { return };
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, batches)) = blocks.get(at) else { return };
-            let frame = frame(&mut packer, batches);
+        while let Some(&at) = plain.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let chunks = blocks[at].1.iter().flat_map(|(batch, _)| &batch.bytes);
+            let frame = packer.pack(chunks.map(Bytes::as_ref));
             done.lock().unwrap_or_else(PoisonError::into_inner)[at] = frame;
         }
     };
@@ -63,9 +63,7 @@ fn pack(blocks: &[(PartitionId, Batches)], level: i32) -> Vec<Option<Bytes>> {
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn frame(packer: &mut Packer, batches: &Batches) -> Option<Bytes> {
-    if batches.iter().any(|(batch, _)| batch.compressed) {
-        return None;
-    }
-    packer.pack(batches.iter().flat_map(|(batch, _)| &batch.bytes).map(Bytes::as_ref))
+/// Whether the producers compressed none of it.
+fn is_plain(batches: &Batches) -> bool {
+    batches.iter().all(|(batch, _)| !batch.compressed)
 }

@@ -32,8 +32,13 @@ class History:
 def let_go(clients, seconds=20):
     """Closes the first of the clients, a consumer, and ends all, but waits no longer than that: where an agent has gone and come back, librdkafka may never return
     from closing or ending a member of a group (its issue 4674). Such a client is left alone; what it has under way is dropped, as with any that ends."""
+    wrong = []
+
     def end():
-        clients[0].close()
+        try:
+            clients[0].close()
+        except Exception as error:  # raised again below
+            wrong.append(error)
         clients.clear()
 
     thread = threading.Thread(target=end, daemon=True)
@@ -41,6 +46,8 @@ def let_go(clients, seconds=20):
     thread.join(seconds)
     if thread.is_alive():
         print(f"{time.monotonic():.3f} a client did not end within {seconds} s: it is left alone", file=sys.stderr, flush=True)
+    if wrong:
+        raise wrong[0]
 
 
 def value(name, number, text="x" * 60):
