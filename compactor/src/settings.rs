@@ -57,6 +57,8 @@ pub struct MergeRules {
     pub target_bytes: u64,
     /// Bytes of a block, before compression: what a reader must read and decompress at least.
     pub block_bytes: usize,
+    /// What has so many stored bytes of a partition side by side in a segment stays as it is: a read gives enough of it.
+    pub leave_bytes: u64,
     /// So many segments of one level make one of the next.
     pub fan_in: usize,
     /// What was flushed waits at most so long.
@@ -72,6 +74,7 @@ impl Default for MergeRules {
         MergeRules {
             target_bytes: 64 << 20,
             block_bytes: 1 << 20,
+            leave_bytes: 4 << 20,
             fan_in: 16,
             wait: Duration::from_secs(300),
             inline_bytes: 8 << 20,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use siltstone_log::{Extent, PartitionId, PartitionRow, Position, ShardId};
+use siltstone_log::{Extent, ExtentPlace, PartitionId, PartitionRow, Position, SegmentId, ShardId};
 use siltstone_metadata::shard::Hidden;
 
 use crate::settings::MergeRules;
@@ -46,6 +46,38 @@ pub struct Candidate {
     pub extent: Extent,
 }
 
+/// The last extents that lie side by side in one segment: one read gives them all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Stretch {
+    segment: Option<SegmentId>,
+    /// Where it ends in the segment.
+    end: u64,
+    /// Stored bytes.
+    bytes: u64,
+    /// How many extents there are.
+    extents: u32,
+    /// Whether it stays as it is.
+    stays: bool,
+}
+
+impl Stretch {
+    /// Takes in the extent that follows, or begins anew with it.
+    fn follow(&mut self, extent: &Extent) {
+        let ExtentPlace::Stored { segment, block, .. } = extent.place else { return *self = Self::default() };
+        if segment.inline {
+            return *self = Self::default();
+        }
+        let (start, end) = (block.start, block.start + u64::from(block.length));
+        // Extents may share a block.
+        if self.segment != Some(segment.id) || ![start, end].contains(&self.end) {
+            *self = Stretch { segment: Some(segment.id), ..Stretch::default() };
+        }
+        self.end = end;
+        self.bytes += extent.stored_bytes();
+        self.extents += 1;
+    }
+}
+
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PartitionView {
@@ -69,6 +101,7 @@ pub struct PartitionView {
     pub settled: i64,
     /// The others that a merge may take, in offset order.
     pub candidates: Vec<Candidate>,
+    pub(crate) stretch: Stretch,
 }
 
 impl PartitionView {
@@ -90,15 +123,36 @@ impl PartitionView {
     /// Begins to take in the extents from [`PartitionView::settled`] on.
     pub fn begin(&mut self) {
         self.candidates.clear();
+        self.stretch = Stretch::default();
     }
 
     /// Takes in the next extent.
     pub fn add(&mut self, ordinal: u32, extent: &Extent, rules: &MergeRules) {
-        match class(extent, rules) {
-            Class::Settled if self.candidates.is_empty() => self.settled = self.settled.max(extent.end()),
-            Class::Settled => {}
-            _ => self.candidates.push(Candidate { ordinal, extent: *extent }),
+        self.stretch.follow(extent);
+        let large = self.stretch.bytes >= rules.leave_bytes && self.stretch.segment.is_some();
+        if class(extent, rules) != Class::Settled && !large {
+            return self.candidates.push(Candidate { ordinal, extent: *extent });
         }
+        if !std::mem::replace(&mut self.stretch.stays, true) {
+            // A merge could not make more of it: nor of one that it leaves alone between others that stay.
+            let first = (ordinal + 1).saturating_sub(self.stretch.extents.max(1));
+            let before = self.candidates.partition_point(|some| some.ordinal < first);
+            self.candidates.truncate(before);
+            if self.ends_alone(first) {
+                self.candidates.pop();
+            }
+        }
+        if self.candidates.is_empty() {
+            self.settled = self.settled.max(extent.end());
+        }
+    }
+
+    /// Whether the last candidate has no neighbour to be merged with but `next`, and takes no room in the metadata store.
+    fn ends_alone(&self, next: u32) -> bool {
+        let [before @ .., last] = self.candidates.as_slice() else { return false };
+        let follows = |before: &Candidate| before.ordinal + 1 == last.ordinal;
+        let inline = last.extent.segment().is_some_and(|segment| segment.inline);
+        last.ordinal + 1 == next && !before.last().is_some_and(follows) && !inline
     }
 }
 
@@ -111,3 +165,7 @@ pub struct ShardView {
 
 /// All shards that a compactor holds.
 pub type Views = BTreeMap<ShardId, ShardView>;
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -134,6 +134,7 @@ impl Settings {
             merge: MergeRules {
                 target_bytes: self.merge_segment.0,
                 block_bytes: self.merge_block.bytes(),
+                leave_bytes: self.merge_leave.0,
                 fan_in: self.merge_fan_in.max(2),
                 wait: self.merge_wait,
                 inline_bytes: self.merge_inline.0,

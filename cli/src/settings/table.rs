@@ -227,6 +227,8 @@ settings! {
         "Bytes of the segments that merges make."
     "compactor.block_bytes" merge_block: Size, Is("1MiB");
         "Bytes of a partition that merges put together, before compression: what a reader reads at least."
+    "compactor.leave_bytes" merge_leave: Size, by_store("64KiB", "4MiB");
+        "What has so many bytes of a partition side by side in a segment is not merged: a read gives enough of it as it is."
     "compactor.fan_in" merge_fan_in: usize, Is("16");
         "So many segments of one level are merged into the next. At least 2."
     "compactor.wait" merge_wait: Duration, Is("5m");
@@ -235,7 +237,7 @@ settings! {
         "Bytes of segments in the metadata store that are merged at once."
     "compactor.flushed_segments" merge_flushed: usize, Is("1000");
         "So many flushed segments are merged at once."
-    "compactor.zstd_level" merge_zstd: u32, Is("3");
+    "compactor.zstd_level" merge_zstd: u32, by_store("0", "3");
         "zstd's level for what producers did not compress, where a sample says that it pays. 0: never."
     "compactor.grace" grace: Duration, Is("10m");
         "How long a segment that nothing refers to is kept. Longer than any read takes, and than the age of the oldest backup of the metadata."

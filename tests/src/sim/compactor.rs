@@ -51,6 +51,7 @@ fn settings(key_map_bytes: usize) -> CompactorSettings {
         merge: MergeRules {
             target_bytes: 12 << 10,
             block_bytes: 2 << 10,
+            leave_bytes: 4 << 10,
             fan_in: 3,
             wait: ms(600),
             inline_bytes: 3000,

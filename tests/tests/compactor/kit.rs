@@ -59,6 +59,7 @@ pub fn compactor_settings() -> CompactorSettings {
         merge: MergeRules {
             target_bytes: 256 << 10,
             block_bytes: 16 << 10,
+            leave_bytes: 1 << 20,
             fan_in: 4,
             wait: Duration::from_secs(3),
             inline_bytes: 64 << 10,
