@@ -14,11 +14,11 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use siltstone_kafka::Frame;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::connection::End;
-use super::held::{Held, Wanting};
+use super::held::Held;
 use super::telemetry;
 
 /// Chunks in one call to the kernel, at most.
@@ -42,13 +42,13 @@ pub(super) enum Answer {
 }
 
 /// What writing goes by.
-pub(super) struct Rules<'a> {
+pub(super) struct Rules {
     /// Requests that are worked on at once.
     pub(super) in_flight: usize,
     /// An answer must be written within this time.
     pub(super) patience: Duration,
-    /// Others that wait for memory.
-    pub(super) wanting: &'a Wanting,
+    /// Told how many answers are written.
+    pub(super) written: watch::Sender<u64>,
 }
 
 /// An answer on its way.
@@ -59,7 +59,7 @@ pub(super) async fn write_all(
     stream: OwnedWriteHalf,
     mut requests: mpsc::Receiver<Pending>,
     in_flight: &AtomicUsize,
-    rules: Rules<'_>,
+    rules: Rules,
 ) -> End {
     let mut pending = FuturesOrdered::new();
     let mut open = true;
@@ -81,14 +81,17 @@ pub(super) async fn write_all(
             else => return End::Drained,
         };
         let mut end = out.add(first);
+        let mut answers = 1;
         while end.is_none() && out.bytes < TOGETHER {
             let Some(Some(answer)) = pending.next().now_or_never() else { break };
             end = out.add(answer);
+            answers += 1;
         }
         in_flight.store(pending.len(), Ordering::Relaxed);
         if let Err(error) = out.write(&stream, &rules).await {
             return End::Write(error);
         }
+        rules.written.send_modify(|written| *written += answers);
         if let Some(why) = end {
             return End::Answer(why);
         }
@@ -116,7 +119,7 @@ impl Out {
         }
     }
 
-    async fn write(&mut self, stream: &OwnedWriteHalf, rules: &Rules<'_>) -> io::Result<()> {
+    async fn write(&mut self, stream: &OwnedWriteHalf, rules: &Rules) -> io::Result<()> {
         telemetry::sent(self.bytes);
         let seconds = (self.bytes / SLOWEST) as u64;
         let mut moved = Instant::now();
@@ -128,7 +131,7 @@ impl Out {
                     let look = deadline.min(Instant::now() + LOOK);
                     match tokio::time::timeout_at(look, stream.writable()).await {
                         Ok(writable) => writable?,
-                        Err(_) => self.may_wait(moved, deadline, rules)?,
+                        Err(_) => self.may_wait(moved, deadline)?,
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -141,12 +144,13 @@ impl Out {
     }
 
     /// Whether a client that takes nothing may go on so.
-    fn may_wait(&self, moved: Instant, deadline: Instant, rules: &Rules<'_>) -> io::Result<()> {
+    fn may_wait(&self, moved: Instant, deadline: Instant) -> io::Result<()> {
         let now = Instant::now();
+        let wanted = self.held.iter().find_map(Held::wanted).filter(|_| now >= moved + YIELD);
         let why = if now >= deadline {
-            "the client does not read its answers"
-        } else if !self.held.is_empty() && now >= moved + YIELD && rules.wanting.any() {
-            "the client does not read, and others wait for the memory of its answers (limits.answer_bytes)"
+            "the client does not read its answers".to_owned()
+        } else if let Some(setting) = wanted {
+            format!("the client does not read, and others wait for the memory of its answers ({setting})")
         } else {
             return Ok(());
         };

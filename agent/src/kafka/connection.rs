@@ -4,7 +4,7 @@
 //! arrival, and only its outcome is waited for later. What a client gets wrong costs its connection and one log line that says why.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use siltstone_kafka::wire::Limits;
@@ -19,7 +19,7 @@ use super::dispatch;
 use super::frames::{self, FrameReader, Incoming, ReadEnd, ReadLimits, RequestBudgets};
 use super::held::{Held, NextTurn, Turns};
 use super::telemetry::Direction;
-use super::{api_versions, produce, telemetry};
+use super::{api_versions, large, produce, telemetry};
 use crate::produce::Reservation;
 
 /// The runtime gets a chance after so many requests that were there at once.
@@ -84,6 +84,9 @@ pub(super) struct Connection {
     pub(super) limits: ConnectionLimits,
     pub(super) budgets: RequestBudgets,
     turns: Turns,
+    /// How many answers are written, and how many are to be.
+    written: watch::Receiver<u64>,
+    asked: AtomicU64,
     /// Offsets that a client commits one after the other never overtake each other.
     commits: Turns,
     /// acks=0: what went wrong, to be told by closing.
@@ -111,12 +114,19 @@ pub(super) async fn serve(
     let (reader, writer) = stream.into_split();
     let (requests, queue) = mpsc::channel(1);
     let (failures, mut failed) = mpsc::channel(1);
-    let connection =
-        Connection { cx, limits, budgets, turns: Turns::default(), commits: Turns::single(), failures };
+    let (written, line) = watch::channel(0);
+    let connection = Connection {
+        cx,
+        limits,
+        budgets,
+        turns: Turns::default(),
+        written: line,
+        asked: AtomicU64::new(0),
+        commits: Turns::single(),
+        failures,
+    };
     let in_flight = AtomicUsize::new(0);
-    let broker = connection.cx.broker.clone();
-    let rules =
-        answers::Rules { in_flight: limits.in_flight, patience: limits.write, wanting: &broker.wanting };
+    let rules = answers::Rules { in_flight: limits.in_flight, patience: limits.write, written };
     let writing = answers::write_all(writer, queue, &in_flight, rules);
     let mut writing = std::pin::pin!(writing);
     let reading = connection.read_all(FrameReader::new(reader), requests, &in_flight, stop);
@@ -156,6 +166,7 @@ impl Connection {
             };
             match self.take(incoming).await {
                 Ok(Some(pending)) => {
+                    self.asked.fetch_add(1, Ordering::Relaxed);
                     if requests.send(pending).await.is_err() {
                         return End::Drained;
                     }
@@ -211,13 +222,19 @@ impl Connection {
             request => {
                 let turn = matches!(request, Request::Fetch(_)).then(|| self.turns.next());
                 let order = matches!(request, Request::OffsetCommit(_)).then(|| self.commits.next());
-                let work = work(cx, version, correlation_id, (request, turn), reservation, began);
+                let line = large::may_be(&request).then(|| self.line());
+                let work = work(cx, (correlation_id, version), request, (turn, line), reservation, began);
                 Ok(Some(Box::pin(async move {
                     let _order = futures::future::OptionFuture::from(order).await;
                     work.await
                 })))
             }
         }
+    }
+
+    /// A place behind all requests so far.
+    fn line(&self) -> Line {
+        Line { written: self.written.clone(), before: self.asked.load(Ordering::Relaxed) }
     }
 
     /// The rest of a Produce, whose batches are in the writer.
@@ -254,20 +271,49 @@ impl Connection {
     }
 }
 
+/// A request's place among those of its connection that are answered.
+struct Line {
+    written: watch::Receiver<u64>,
+    before: u64,
+}
+
+impl Line {
+    /// Waits until all before it are answered, and their answers sent.
+    async fn first(mut self) {
+        // The other end goes with the connection, and with it whoever waits here.
+        drop(self.written.wait_for(|written| *written >= self.before).await);
+    }
+}
+
 async fn work(
     cx: Context,
-    version: i16,
-    correlation_id: i32,
-    (request, turn): (Request, Option<NextTurn>),
+    (correlation_id, version): (i32, i16),
+    request: Request,
+    (turn, line): (Option<NextTurn>, Option<Line>),
     reservation: Option<Reservation>,
     began: Instant,
 ) -> Answer {
     let api = request.api();
+    let admitted = match line {
+        Some(line) => {
+            line.first().await;
+            Some(large::admit(&cx, version, &request).await)
+        }
+        None => None,
+    };
     let answered = dispatch::answer(&cx, version, request, turn).await;
     drop(reservation);
-    match answered {
-        Some((response, held)) => encode(correlation_id, version, &response, held, began),
-        None => Answer::Close(format!("{api} version {version} is not served")),
+    let Some((response, held)) = answered else {
+        return Answer::Close(format!("{api} version {version} is not served"));
+    };
+    let answer = encode(correlation_id, version, &response, held, began);
+    drop(response);
+    match (admitted, answer) {
+        (Some(admitted), Answer::Frame(frame, _)) => {
+            let held = admitted.held(frame.len()).await;
+            Answer::Frame(frame, held)
+        }
+        (_, answer) => answer,
     }
 }
 

@@ -8,16 +8,16 @@ use siltstone_configs::{BrokerConfig, BrokerLayers, Overrides, TopicConfig};
 use siltstone_log::TopicRow;
 use siltstone_records::Scratch;
 
-use super::held::Wanting;
+use super::held::Room;
 use super::resolved::Resolved;
 use super::sessions::Sessions;
 use super::telemetry::Distance;
 use crate::engine::Engine;
-use crate::produce::Budget;
 use crate::zones::Client;
 
 /// Bytes that unsent fetch answers of all connections may hold, unless settings say otherwise.
 const ANSWER_BYTES: usize = 256 << 20;
+const DESCRIPTION_BYTES: usize = 64 << 20;
 
 /// What all connections share, whichever listener they came through: one for each engine.
 #[derive(Debug)]
@@ -29,27 +29,34 @@ pub struct Broker {
     resolved: Resolved,
     connections: AtomicU64,
     pub(super) sessions: Sessions,
-    pub(super) answers: Budget,
-    pub(super) wanting: Wanting,
+    /// For answers with records.
+    pub(super) answers: Arc<Room>,
+    /// For the others that are large.
+    pub(super) descriptions: Arc<Room>,
     pub(super) scratches: Scratches,
 }
 
 impl Broker {
     /// A broker over an engine, with the broker configs of this agent's settings.
     pub fn new(engine: Arc<Engine>, fixed: Overrides) -> Arc<Self> {
-        Self::with_memory(engine, fixed, ANSWER_BYTES)
+        Self::with_memory(engine, fixed, ANSWER_BYTES, DESCRIPTION_BYTES)
     }
 
-    /// The same, with a bound on the bytes that unsent fetch answers may hold.
-    pub fn with_memory(engine: Arc<Engine>, fixed: Overrides, answer_bytes: usize) -> Arc<Self> {
+    /// The same, with bounds on the bytes that unsent answers may hold: those of fetches, and others that are large.
+    pub fn with_memory(
+        engine: Arc<Engine>,
+        fixed: Overrides,
+        answer_bytes: usize,
+        description_bytes: usize,
+    ) -> Arc<Self> {
         let broker = Arc::new(Broker {
             engine,
             fixed,
             resolved: Resolved::default(),
             connections: AtomicU64::new(1),
             sessions: Sessions::default(),
-            answers: Budget::new(answer_bytes),
-            wanting: Wanting::default(),
+            answers: Room::new("limits.answer_bytes", answer_bytes),
+            descriptions: Room::new("limits.description_bytes", description_bytes),
             scratches: Scratches::default(),
         });
         let weak = Arc::downgrade(&broker);

@@ -16,7 +16,7 @@ use super::refused::{Refused, outcome};
 use super::topics;
 
 /// Configs that one answer holds, of all its resources together: those of some 7,000 topics.
-const MOST_CONFIGS: usize = 250_000;
+pub(super) const MOST_CONFIGS: usize = 250_000;
 
 /// What is wanted of each config.
 #[derive(Debug, Clone, Copy)]

@@ -204,7 +204,7 @@ async fn read(
     let turn = turn.await;
     let mut needed = 0;
     loop {
-        let room = allowance(cx.broker.answers.available()).min(asked).max(needed);
+        let room = allowance(cx.broker.answers.budget().available()).min(asked).max(needed);
         let until = deadline.max(Instant::now() + PATIENCE);
         let Some(held) = memory(cx, room, until).await else {
             return (without_records(cx, &spec).await, None);
@@ -216,8 +216,12 @@ async fn read(
         // The room that there was may be less than what the client waits for.
         let enough = bytes >= positive(request.min_bytes).min(room);
         if enough || failed || Instant::now() >= deadline || leaves(cx, version) {
-            match settle(&mut results, held, room, page, &cx.broker.answers) {
-                Some(held) => return (results, (bytes > 0).then(|| Held::new(held, turn))),
+            let answers = &cx.broker.answers;
+            match settle(&mut results, held, room, page, answers.budget()) {
+                Some(held) => {
+                    let held = (bytes > 0).then(|| Held::new(held, Arc::clone(answers), Some(turn)));
+                    return (results, held);
+                }
                 // One batch is given always, however large: it waits its turn for the memory, holding none.
                 None => needed = bytes,
             }
@@ -263,10 +267,6 @@ async fn without_records(cx: &Context, spec: &FetchSpec) -> Vec<FetchResult> {
 
 /// Memory for an answer; none if there is none in time.
 async fn memory(cx: &Context, room: usize, until: Instant) -> Option<Reservation> {
-    if let Some(held) = cx.broker.answers.try_reserve(room) {
-        return Some(held);
-    }
-    let _waits = cx.broker.wanting.one();
     tokio::time::timeout_at(until, cx.broker.answers.reserve(room)).await.ok()
 }
 

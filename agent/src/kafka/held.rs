@@ -1,6 +1,6 @@
-//! The memory that fetched records hold until their client has read them, and what it is charged as.
+//! The memory that answers hold until their client has read them, and what fetched records are charged as.
 //!
-//! Guarantees: an answer is charged with the pages of the cache that it keeps alive, not only with its own bytes; what can't be had for
+//! Guarantees: a fetch's answer is charged with the pages of the cache that it keeps alive, not only with its own bytes; what can't be had for
 //! pages is copied, so that little lies in little; a connection holds few answers at once, however many requests it sent (S11).
 //! Deliberately an estimate: pages are told apart by where their bytes lie.
 
@@ -20,16 +20,74 @@ const TURNS: usize = 2;
 /// Shorter pieces are batch headers of the answer's own, or cost next to nothing.
 const OWN: usize = 61;
 
+/// Memory that answers of a kind may hold, all connections together.
+#[derive(Debug)]
+pub(super) struct Room {
+    budget: Budget,
+    /// The setting that bounds it.
+    setting: &'static str,
+    /// Requests that wait for some of it.
+    wanting: AtomicUsize,
+}
+
+impl Room {
+    pub(super) fn new(setting: &'static str, bytes: usize) -> Arc<Self> {
+        Arc::new(Room { budget: Budget::new(bytes), setting, wanting: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Waits until there is room for `bytes`; whoever keeps others waiting and does not read loses its connection.
+    pub(super) async fn reserve(&self, bytes: usize) -> Reservation {
+        match self.budget.try_reserve(bytes) {
+            Some(memory) => memory,
+            None => {
+                let _wants = Want::new(&self.wanting);
+                self.budget.reserve(bytes).await
+            }
+        }
+    }
+}
+
+/// One that waits for memory.
+struct Want<'a>(&'a AtomicUsize);
+
+impl<'a> Want<'a> {
+    fn new(wanting: &'a AtomicUsize) -> Self {
+        wanting.fetch_add(1, Ordering::Relaxed);
+        Want(wanting)
+    }
+}
+
+impl Drop for Want<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What an answer holds until it is written.
 #[derive(Debug)]
 pub(super) struct Held {
-    _memory: Reservation,
-    _turn: Turn,
+    memory: Reservation,
+    room: Arc<Room>,
+    _turn: Option<Turn>,
 }
 
 impl Held {
-    pub(super) fn new(memory: Reservation, turn: Turn) -> Self {
-        Held { _memory: memory, _turn: turn }
+    pub(super) fn new(memory: Reservation, room: Arc<Room>, turn: Option<Turn>) -> Self {
+        Held { memory, room, _turn: turn }
+    }
+
+    /// The setting that bounds this memory, if others wait for it.
+    pub(super) fn wanted(&self) -> Option<&'static str> {
+        (self.room.wanting.load(Ordering::Relaxed) > 0).then_some(self.room.setting)
+    }
+
+    /// Gives back what the answer does not take.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        self.memory.shrink_to(bytes);
     }
 }
 
@@ -67,30 +125,6 @@ impl Turns {
             Some(turn) => Box::pin(std::future::ready(turn)),
             None => next,
         }
-    }
-}
-
-/// How many fetches wait for memory.
-#[derive(Debug, Default)]
-pub(super) struct Wanting(AtomicUsize);
-
-/// One that does.
-pub(super) struct Want<'a>(&'a AtomicUsize);
-
-impl Wanting {
-    pub(super) fn one(&self) -> Want<'_> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Want(&self.0)
-    }
-
-    pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl Drop for Want<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

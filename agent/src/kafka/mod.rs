@@ -16,6 +16,7 @@ mod errors;
 mod forget_erasure;
 mod frames;
 mod held;
+mod large;
 mod limited;
 mod lookup;
 mod new_topic;

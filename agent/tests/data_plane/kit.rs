@@ -49,7 +49,7 @@ impl Server {
     pub async fn of(engine: Arc<Engine>, answer_bytes: usize) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let broker = Broker::with_memory(engine.clone(), Default::default(), answer_bytes);
+        let broker = Broker::with_memory(engine.clone(), Default::default(), answer_bytes, 32 << 20);
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = run(listener, broker, ServerLimits::default(), async { drop(stopped.await) });
         Server { engine, at, served: tokio::spawn(served), _stop: stop }

@@ -4,7 +4,7 @@ use siltstone_kafka::testing::{Fill, Gen, LengthAt};
 use siltstone_kafka::{ApiKey, Request, RequestHead, api_versions, frame};
 
 use crate::kit::{Client, Server};
-use crate::{Bystander, memory};
+use crate::{ALONE, Bystander, memory, memory_from_here};
 
 /// Bytes that follow a lie, for counts that need some before they are found out.
 const MORE: usize = 256 << 10;
@@ -86,6 +86,7 @@ async fn lie(server: &Server, api: ApiKey, version: i16, seed: u64, tried: &mut 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lengths_that_lie_cost_their_connection_and_no_memory() {
+    let _alone = ALONE.lock().await;
     let server = Server::start().await;
     let bystander = Bystander::new(&server).await;
     let served = server.client().await.call(0, &api_versions::Request::default()).await.api_keys;
@@ -99,7 +100,7 @@ async fn lengths_that_lie_cost_their_connection_and_no_memory() {
                 lie(&server, api, version, seed, &mut tried, &mut believed).await;
             }
         }
-        before = before.or_else(memory);
+        before = before.or_else(memory_from_here);
     }
     let after = memory();
     let asked = bystander.done().await;

@@ -3,6 +3,7 @@
 //! Server and clients share this process, so its memory bounds the server's. A test binary of its own, so that no other test weighs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod describing;
 #[path = "../data_plane/kit.rs"]
 #[allow(dead_code, reason = "the kit of the data plane's tests, of which these need a part")]
 mod kit;
@@ -13,9 +14,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use siltstone_kafka::{api_versions, metadata};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use kit::Server;
+
+/// One test at a time: each weighs what this process takes.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// As [`memory`], the most from here on.
+fn memory_from_here() -> Option<(u64, u64)> {
+    // Documented in proc(5): 5 resets the peak.
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    memory()
+}
 
 /// Memory of this process: now and at most, MiB. `None` where there is no /proc.
 fn memory() -> Option<(u64, u64)> {

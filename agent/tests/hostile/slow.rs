@@ -5,7 +5,7 @@ use std::time::Duration;
 use siltstone_kafka::{ApiKey, api_versions};
 
 use crate::kit::{Client, Server, batch};
-use crate::{Bystander, memory};
+use crate::{ALONE, Bystander, memory, memory_from_here};
 
 const IDLE: usize = 3000;
 /// Requests of so many bytes, more of them than the write budget has room for.
@@ -32,9 +32,10 @@ fn room() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_and_slow_connections_are_in_nobodys_way() {
+    let _alone = ALONE.lock().await;
     let server = Server::start().await;
     server.topic("t", &[]).await;
-    let before = memory();
+    let before = memory_from_here();
     let mut idle = Vec::new();
     for _ in 0..room() {
         idle.push(server.client().await);

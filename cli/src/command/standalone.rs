@@ -228,7 +228,8 @@ impl Server {
     async fn live(&self, engine: Arc<Engine>, signals: &mut Signals) -> Result<Life, Failure> {
         let node = engine.registration().node;
         let fixed = self.settings.fixed(node, &self.listeners.kafka_address, &self.advertised);
-        let broker = Broker::with_memory(engine.clone(), fixed, self.settings.answer_bytes.bytes());
+        let (answers, descriptions) = (&self.settings.answer_bytes, &self.settings.description_bytes);
+        let broker = Broker::with_memory(engine.clone(), fixed, answers.bytes(), descriptions.bytes());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {
             // A dropped sender means the same.

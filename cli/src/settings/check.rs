@@ -52,6 +52,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     demand((1..=10_000).contains(&s.in_flight), "limits.in_flight", "must be from 1 to 10000".to_owned());
     demand(s.request_bytes.0 >= 1 << 20, "limits.request_bytes", "must be at least 1MiB".to_owned());
     demand(s.answer_bytes.0 >= 1 << 20, "limits.answer_bytes", "must be at least 1MiB".to_owned());
+    demand(s.description_bytes.0 >= 1 << 20, "limits.description_bytes", "must be at least 1MiB".to_owned());
     demand(s.metadata_cache.0 >= 1 << 20, "metadata.cache_bytes", "must be at least 1MiB".to_owned());
     demand(s.puts_per_second >= 0.1, "flush.puts_per_second", "must be at least 0.1".to_owned());
     demand((1..=1000).contains(&s.max_uploads), "flush.max_uploads", "must be from 1 to 1000".to_owned());

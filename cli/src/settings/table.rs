@@ -203,6 +203,8 @@ settings! {
         "Bytes of requests other than Produce, with what they take once decoded, all connections together."
     "limits.answer_bytes" answer_bytes: Size, Is("128MiB");
         "Bytes that unsent answers to fetches may hold, all connections together."
+    "limits.description_bytes" description_bytes: Size, Is("64MiB");
+        "Bytes that other large answers may take until they are sent, all connections together: those that describe many topics, configs, groups."
     "limits.stall" stall: Duration, Is("30s");
         "A request that began must go on within this time."
     "limits.write" write_stall: Duration, Is("1m");
