@@ -49,7 +49,6 @@ impl PolicySettings {
         PolicySettings {
             flush_interval: Duration::from_millis(20),
             puts_per_second: 1000.0,
-            quiet: Duration::from_micros(500),
             max_uploads: 3,
             few_uploads: 2,
             ..PolicySettings::cloud()

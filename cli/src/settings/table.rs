@@ -153,7 +153,7 @@ settings! {
         "A segment of this size is flushed at once."
     "flush.interval" flush_interval: Duration, by_store("20ms", "250ms");
         "The longest that a batch waits in the buffer before it is flushed."
-    "flush.quiet" flush_quiet: Duration, by_store("500us", "2ms");
+    "flush.quiet" flush_quiet: Duration, Is("2ms");
         "After so long without a new batch nothing more is taken to be coming, and what is there is flushed."
     "flush.puts_per_second" puts_per_second: f64, by_store("1000", "8");
         "PUTs a second that flushes smaller than flush.bytes may cause, on average."
@@ -175,7 +175,7 @@ settings! {
         "Bytes a second that may be flushed so, on average."
     "buffer.bytes" buffer_bytes: Size, by_store("32MiB", "64MiB");
         "Bytes of produce requests that may wait to be written. Beyond it producers wait."
-    "cache.bytes" cache_bytes: Size, by_store("48MiB", "64MiB");
+    "cache.bytes" cache_bytes: Size, by_store("32MiB", "64MiB");
         "Bytes of segments kept in memory for reading."
     "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."
@@ -225,7 +225,7 @@ settings! {
         "Whether this server merges, trims, compacts and reclaims in the background. `siltstone compactor` always does."
     "compactor.interval" compactor_interval: Duration, Is("10s");
         "Time between two looks at the shards."
-    "compactor.segment_bytes" merge_segment: Size, by_store("16MiB", "64MiB");
+    "compactor.segment_bytes" merge_segment: Size, by_store("8MiB", "64MiB");
         "Bytes of the segments that merges make."
     "compactor.block_bytes" merge_block: Size, Is("1MiB");
         "Bytes of a partition that merges put together, before compression: what a reader reads at least."
