@@ -291,12 +291,14 @@ async fn work(
     request: Request,
     (turn, line): (Option<NextTurn>, Option<Line>),
     reservation: Option<Reservation>,
-    began: Instant,
+    mut began: Instant,
 ) -> Answer {
     let api = request.api();
     let admitted = match line {
         Some(line) => {
             line.first().await;
+            // A long poll that the client sent before is none of this request's time.
+            began = Instant::now();
             Some(large::admit(&cx, version, &request).await)
         }
         None => None,
