@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -24,8 +24,8 @@ const ALIGN: usize = 4096;
 const PIECE: usize = 1 << 20;
 /// Memory for reads comes in multiples of this, so that it can be used again.
 const STEP: usize = 64 << 10;
-/// Memory of reads that are over, kept for others, at most.
-const SPARE: usize = 8 << 20;
+/// Memory of reads that are over, kept for others, at most: what one answer gives back when it is sent, of 16 partitions.
+const SPARE: usize = 16 << 20;
 
 /// Bytes whose written part begins at an aligned address.
 struct Aligned {
@@ -170,39 +170,60 @@ impl Drop for Lent {
     }
 }
 
-/// Reads a range of a file that [`open`] opened. Fewer bytes come if it is shorter. `None`: the file system can't.
-pub(super) fn read(file: &File, range: Range<u64>, pool: &Arc<Pool>) -> io::Result<Option<Bytes>> {
-    let first = range.start - range.start % ALIGN as u64;
-    let end = range.end.next_multiple_of(ALIGN as u64);
-    let want = usize::try_from(end - first).map_err(io::Error::other)?;
-    let mut into = Lent { memory: Some(pool.take(want)), range: 0..0, pool: Arc::clone(pool) };
-    let read = match into.memory.as_mut() {
-        Some(memory) => fill(file, memory, first, want)?,
-        None => Some(0),
+/// Reads ranges of a file that [`open`] opened, each of which begins where the one before it ends, at a multiple of [`ALIGN`]: one request to
+/// the disk, since each costs more than its bytes. Fewer bytes come if the file is shorter. `None`: the file system can't.
+pub(super) fn read(file: &File, ranges: &[Range<u64>], pool: &Arc<Pool>) -> io::Result<Option<Vec<Bytes>>> {
+    let Some(first) = ranges.first().map(|range| range.start - range.start % ALIGN as u64) else {
+        return Ok(Some(Vec::new()));
     };
-    let Some(read) = read else { return Ok(None) };
-    let from = (range.start - first) as usize;
-    let to = read.min((range.end - first) as usize);
-    into.range = from.min(to)..to;
-    Ok(Some(Bytes::from_owner(into)))
+    let mut lent = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let begin = range.start - range.start % ALIGN as u64;
+        let want =
+            usize::try_from(range.end.next_multiple_of(ALIGN as u64) - begin).map_err(io::Error::other)?;
+        lent.push((pool.take(want), begin, want));
+    }
+    let Some(read) = fill(file, &mut lent, first)? else {
+        lent.into_iter().for_each(|(memory, ..)| pool.give(memory));
+        return Ok(None);
+    };
+    let part = |((memory, begin, _), range): ((Aligned, u64, usize), &Range<u64>)| {
+        let there = (first + read).clamp(range.start, range.end);
+        let range = (range.start - begin) as usize..(there - begin) as usize;
+        Bytes::from_owner(Lent { memory: Some(memory), range, pool: Arc::clone(pool) })
+    };
+    Ok(Some(lent.into_iter().zip(ranges).map(part).collect()))
 }
 
-/// Reads up to `want` bytes from `first` on; how many there were. `None`: the file system can't.
-fn fill(file: &File, into: &mut Aligned, first: u64, want: usize) -> io::Result<Option<usize>> {
+/// Fills pieces of memory, each up to so many bytes, with what lies from `first` on; how many bytes there were. `None`: the file system can't.
+fn fill(file: &File, into: &mut [(Aligned, u64, usize)], first: u64) -> io::Result<Option<u64>> {
+    let mut slices: Vec<IoSliceMut<'_>> = into
+        .iter_mut()
+        .map(|(memory, _, want)| IoSliceMut::new(&mut memory.memory[memory.start..memory.start + *want]))
+        .collect();
+    let mut left = &mut slices[..];
     let mut read = 0;
-    while read < want {
-        match file.read_at(&mut into.memory[into.start + read..into.start + want], first + read as u64) {
+    while !left.is_empty() {
+        match rustix::io::preadv(file, left, first + read as u64) {
             Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if unsupported(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Ok(more) => {
+                read += more;
+                IoSliceMut::advance_slices(&mut left, more);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
         if !read.is_multiple_of(ALIGN) {
             break; // the end of the file
         }
     }
-    Ok(Some(read))
+    Ok(Some(read as u64))
+}
+
+/// Whether what ends here and what begins here can be read together.
+pub(super) fn seam(at: u64) -> bool {
+    at.is_multiple_of(ALIGN as u64)
 }
 
 #[cfg(test)]
@@ -248,11 +269,18 @@ mod tests {
             let file = open(&path).unwrap().unwrap();
             for range in [0..length, 0..1, length - 1..length, length / 3..length / 2 + 1, 0..length + 9000] {
                 let expected = &whole[range.start as usize..range.end.min(length) as usize];
-                assert_eq!(
-                    read(&file, range.clone(), &pool).unwrap().unwrap(),
-                    expected,
-                    "{range:?} of {length}"
-                );
+                let bytes = read(&file, std::slice::from_ref(&range), &pool).unwrap().unwrap();
+                assert_eq!(bytes, [expected], "{range:?} of {length}");
+            }
+            // Together, also where it ends before all is read.
+            let cut = ALIGN as u64;
+            for ranges in
+                [[1..cut, cut..5 * cut, 5 * cut..5 * cut + length], [0..cut, cut..2 * cut, 2 * cut..3 * cut]]
+            {
+                let expected = ranges.clone().map(|range| {
+                    whole[range.start.min(length) as usize..range.end.min(length) as usize].to_vec()
+                });
+                assert_eq!(read(&file, &ranges, &pool).unwrap().unwrap(), expected, "{ranges:?} of {length}");
             }
         }
     }

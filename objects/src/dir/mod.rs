@@ -42,7 +42,6 @@ pub(crate) struct Dir {
     root: PathBuf,
     writer: Arc<Writer>,
     reads: Lane,
-    pool: Arc<direct::Pool>,
 }
 
 impl Dir {
@@ -58,7 +57,9 @@ impl Dir {
     /// The same over other file operations; `root` must exist.
     pub(crate) fn with_ops(root: PathBuf, ops: Arc<dyn FileOps>, tag: u64) -> io::Result<Self> {
         let writer = Arc::new(Writer::new(ops, root.clone(), TEMP, tag)?);
-        Ok(Self { root, writer, reads: Lane::new(READS), pool: Arc::default() })
+        let pool: Arc<direct::Pool> = Arc::default();
+        let reads = Lane::new(READS, move |path, ranges| read::get(path, ranges, &pool));
+        Ok(Self { root, writer, reads })
     }
 
     pub(crate) async fn put(&self, name: &str, payload: PutPayload) -> Result<(), Fault> {
@@ -69,8 +70,7 @@ impl Dir {
 
     pub(crate) async fn get(&self, name: &str, range: Range<u64>) -> Result<Bytes, Fault> {
         let path = self.path(name)?;
-        let pool = Arc::clone(&self.pool);
-        self.reads.run(move || read::get(&path, range, &pool)).await
+        self.reads.read(path, range).await
     }
 
     pub(crate) async fn head(&self, name: &str) -> Result<Found, Fault> {

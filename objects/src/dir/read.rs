@@ -14,21 +14,31 @@ use super::direct;
 use crate::backend::{Deleted, Found};
 use crate::fault::{Fault, Sort};
 
-/// Reads a range, past the page cache where that can be. Blocks.
-pub(super) fn get(path: &Path, range: Range<u64>, pool: &Arc<direct::Pool>) -> Result<Bytes, Fault> {
-    let opened = direct::open(path).map_err(|error| Fault::from_io("opening", &error))?;
-    if let Some(file) = opened {
-        let read =
-            direct::read(&file, range.clone(), pool).map_err(|error| Fault::from_io("reading", &error))?;
-        if let Some(bytes) = read {
-            return if bytes.len() as u64 == range.end - range.start {
-                Ok(bytes)
-            } else {
-                Err(short(&file, &range))
-            };
-        }
+/// Reads ranges of a file past the page cache where that can be, each of which begins where the one before it ends. Blocks.
+pub(super) fn get(path: &Path, ranges: &[Range<u64>], pool: &Arc<direct::Pool>) -> Vec<Result<Bytes, Fault>> {
+    match (get_direct(path, ranges, pool), ranges) {
+        (Ok(Some(all)), _) => all,
+        (Ok(None), _) => ranges.iter().map(|range| get_cached(path, range.clone())).collect(),
+        (Err(fault), [_]) => vec![Err(fault)],
+        // The fault may be that of one of them.
+        (Err(_), _) => ranges.iter().flat_map(|range| get(path, std::slice::from_ref(range), pool)).collect(),
     }
-    get_cached(path, range)
+}
+
+/// What can be read past the page cache; `None` if the file system can't.
+fn get_direct(
+    path: &Path,
+    ranges: &[Range<u64>],
+    pool: &Arc<direct::Pool>,
+) -> Result<Option<Vec<Result<Bytes, Fault>>>, Fault> {
+    let opened = direct::open(path).map_err(|error| Fault::from_io("opening", &error))?;
+    let Some(file) = opened else { return Ok(None) };
+    let read = direct::read(&file, ranges, pool).map_err(|error| Fault::from_io("reading", &error))?;
+    let whole = |(bytes, range): (Bytes, &Range<u64>)| match bytes.len() as u64 == range.end - range.start {
+        true => Ok(bytes),
+        false => Err(short(&file, range)),
+    };
+    Ok(read.map(|read| read.into_iter().zip(ranges).map(whole).collect()))
 }
 
 fn short(file: &File, range: &Range<u64>) -> Fault {
