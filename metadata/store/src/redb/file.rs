@@ -3,8 +3,10 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `siltstone.keys` | a key | its value |
-//! | `siltstone.meta` | `format`, `version` | u64 |
+//! | `siltstone.meta` | `format`, `version`, `journal` | u64 |
 //!
+//! `journal` is the generation of records that count in the journal ([`super::journal`]); 0 or missing: none. The format is 2
+//! while there is one, else 1: a program that knows of no journals may open what was closed in order, and nothing else.
 //! `version` is written by every group, in the same redb transaction as what the group changes. So whoever reads the keys
 //! learns the version that they show from the same place, and after a failure it says whether the group is in.
 
@@ -19,12 +21,15 @@ use ::redb::{
 };
 
 use super::disk::{Disk, Watched, clear_unfinished};
-use super::options::OpenError;
+use super::journal::{Generation, Journal, JournalError};
+use super::options::{OpenError, Options};
 use crate::Version;
 use crate::resolve::{Write, added};
 
-/// The format that this code writes, and the newest that it reads.
-pub(super) const FORMAT: u64 = 1;
+/// The newest format that this code reads and writes.
+pub(super) const FORMAT: u64 = 2;
+/// The format of a database that has everything.
+const COMPLETE: u64 = 1;
 
 pub(super) const KEYS: TableDefinition<'static, &'static [u8], &'static [u8]> =
     TableDefinition::new("siltstone.keys");
@@ -33,19 +38,20 @@ const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("
 /// An open database.
 pub(super) struct Opened {
     pub(super) database: Database,
+    pub(super) journal: Journal,
     pub(super) sync_failed: Arc<AtomicBool>,
     pub(super) version: Version,
 }
 
 /// Opens a database, or makes one where there is nothing.
-pub(super) fn open(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError> {
+pub(super) fn open(disk: &dyn Disk, options: &Options) -> Result<Opened, OpenError> {
     let path = disk.path();
     // redb checks its checksums, but a damaged file can still trip one of its assertions: to the caller just as corrupt.
-    let opened = catch_unwind(AssertUnwindSafe(|| open_checked(disk, cache_bytes)));
+    let opened = catch_unwind(AssertUnwindSafe(|| open_checked(disk, options)));
     opened.unwrap_or_else(|_| Err(corrupt(path, "opening it failed an assertion".to_owned())))
 }
 
-fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError> {
+fn open_checked(disk: &dyn Disk, options: &Options) -> Result<Opened, OpenError> {
     let path = disk.path();
     let io_error = |source| OpenError::Io { path: path.into(), source };
     // At every opening: a sync may have failed in a process that has ended since.
@@ -54,30 +60,69 @@ fn open_checked(disk: &dyn Disk, cache_bytes: usize) -> Result<Opened, OpenError
     clear_unfinished(backend.as_ref()).map_err(io_error)?;
     let (backend, sync_failed) = Watched::new(backend);
     let database = Builder::new()
-        .set_cache_size(cache_bytes)
+        .set_cache_size(options.cache_bytes)
         .create_with_backend(backend)
         .map_err(|error| open_error(path, error))?;
-    let version = match recognise(&database).map_err(|error| redb_error(path, error))? {
+    let (version, generation) = match recognise(&database).map_err(|error| redb_error(path, error))? {
         Found::Format { format, .. } if format > FORMAT => {
             return Err(OpenError::Newer { path: path.into(), found: format, known: FORMAT });
         }
-        Found::Format { version, .. } => version,
+        Found::Format { version, generation, .. } => (version, generation),
         Found::Foreign => {
             let why = "a redb database with other tables".to_owned();
             return Err(OpenError::Foreign { path: path.into(), why });
         }
         Found::Nothing => {
             initialise(&database).map_err(|error| redb_error(path, error))?;
-            Version(0)
+            (Version(0), 0)
         }
     };
-    Ok(Opened { database, sync_failed, version })
+    let file = Watched::with(disk.open_journal().map_err(io_error)?, Arc::clone(&sync_failed));
+    let mut journal = Journal::new(file, options.journal_bytes);
+    let version = match generation {
+        0 => version,
+        _ => replay(path, &database, version, &mut journal, generation)?,
+    };
+    Ok(Opened { database, journal, sync_failed, version })
+}
+
+/// Has the database, in memory, do what only the journal tells; the version that it has then.
+fn replay(
+    path: &Path,
+    database: &Database,
+    version: Version,
+    journal: &mut Journal,
+    generation: Generation,
+) -> Result<Version, OpenError> {
+    let records = journal.replay(generation).map_err(|error| match error {
+        JournalError::Io(source) => OpenError::Io { path: path.into(), source },
+        JournalError::Damaged(why) => corrupt(path, why),
+    })?;
+    let mut last = version;
+    let mut writes = Vec::new();
+    for record in records.into_iter().filter(|record| record.version > version) {
+        if record.version.0 != last.0 + 1 {
+            let why = format!("its journal goes on with version {} after {}", record.version.0, last.0);
+            return Err(corrupt(path, why));
+        }
+        last = record.version;
+        writes.extend(record.writes);
+    }
+    if last == version {
+        return Ok(version);
+    }
+    tracing::info!(path = %path.display(), groups = last.0 - version.0, "read from the journal");
+    let begun = begin(database, Durability::None);
+    let filled = begun.and_then(|transaction| fill(transaction, last, None, writes.iter()));
+    let done = filled.and_then(|transaction| Ok(transaction.commit()?));
+    done.map_err(|error| redb_error(path, error))?;
+    Ok(last)
 }
 
 enum Found {
     Nothing,
     Foreign,
-    Format { format: u64, version: Version },
+    Format { format: u64, version: Version, generation: Generation },
 }
 
 fn recognise(database: &Database) -> Result<Found, ::redb::Error> {
@@ -93,7 +138,10 @@ fn recognise(database: &Database) -> Result<Found, ::redb::Error> {
     };
     let number = |key| meta.get(key).map(|value| value.map(|value| value.value()));
     match (number("format")?, number("version")?) {
-        (Some(format), Some(version)) => Ok(Found::Format { format, version: Version(version) }),
+        (Some(format), Some(version)) => {
+            let generation = number("journal")?.unwrap_or(0);
+            Ok(Found::Format { format, version: Version(version), generation })
+        }
         _ => Ok(Found::Foreign),
     }
 }
@@ -103,7 +151,7 @@ fn initialise(database: &Database) -> Result<(), ::redb::Error> {
     write.open_table(KEYS)?;
     {
         let mut meta = write.open_table(META)?;
-        meta.insert("format", FORMAT)?;
+        meta.insert("format", COMPLETE)?;
         meta.insert("version", 0)?;
     }
     Ok(write.commit()?)
@@ -119,18 +167,19 @@ pub(super) fn version_of(read: &ReadTransaction) -> Result<Version, ::redb::Erro
 }
 
 /// Begins a transaction for a group.
-pub(super) fn begin(database: &Database) -> Result<WriteTransaction, ::redb::Error> {
+pub(super) fn begin(database: &Database, durability: Durability) -> Result<WriteTransaction, ::redb::Error> {
     let mut transaction = database.begin_write()?;
     // One sync per group: the checksums of a one-phase commit tell after a crash whether it is whole.
     transaction.set_two_phase_commit(false);
-    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_durability(durability)?;
     Ok(transaction)
 }
 
-/// Puts a group into a transaction, not yet committed.
+/// Puts a group into a transaction, not yet committed; and the generation of the journal that begins with it, if one does.
 pub(super) fn fill<'a>(
     transaction: WriteTransaction,
     version: Version,
+    generation: Option<Generation>,
     writes: impl Iterator<Item = &'a Write>,
 ) -> Result<WriteTransaction, ::redb::Error> {
     {
@@ -138,7 +187,12 @@ pub(super) fn fill<'a>(
         for write in writes {
             apply(&mut keys, write)?;
         }
-        transaction.open_table(META)?.insert("version", version.0)?;
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("version", version.0)?;
+        if let Some(generation) = generation {
+            meta.insert("journal", generation)?;
+            meta.insert("format", if generation == 0 { COMPLETE } else { FORMAT })?;
+        }
     }
     Ok(transaction)
 }

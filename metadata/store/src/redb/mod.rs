@@ -1,12 +1,14 @@
 //! The embedded store: one file on one machine, on redb, durable at commit.
 //!
 //! ```text
-//!   commit() ──▶ bounded queue ──▶ writer thread: takes all that wait ▸ conflicts ▸ one redb transaction ▸ fsync
+//!   commit() ──▶ bounded queue ──▶ writer thread: takes all that wait ▸ conflicts ▸ journal ▸ fsync ▸ one redb transaction, in memory
 //!                                        ▸ publish the version ▸ answers ▸ watches
 //! ```
 //!
 //! * Commits that wait together are written together, with one sync, and share a version; their order tells them apart.
 //!   They are checked against each other as if each had been alone. Nobody sees or is told of any before the sync.
+//! * What is synced is a journal beside the file ([`journal`]); the file itself is synced when the journal is full, and at the end. So
+//!   after a crash both are needed, and after a clean end the file alone has everything.
 //! * A write that fails (a full disk) means that the group was not applied: its commits are
 //!   [`CommitError::Unavailable`]. redb serves nothing after an error, so the database is opened again in place, and
 //!   commits go on as soon as writing succeeds. A *sync* that fails means [`CommitError::Unknown`]; what the operating system
@@ -20,6 +22,7 @@
 mod disk;
 mod file;
 mod group;
+mod journal;
 mod options;
 mod view;
 mod writer;

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Options {
     /// Pages kept in memory, bytes, for reading and for writes on their way.
     pub cache_bytes: usize,
+    /// The journal's length, bytes: after so many the file itself is synced.
+    pub journal_bytes: u64,
     /// Commits waiting for the disk, bytes; beyond it `commit` waits. At least one commit of any size always fits.
     pub queue_bytes: usize,
     /// Most commits written and synced together. At most 65,536: they share a version, and their order is 16 bits.
@@ -27,6 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             cache_bytes: 16 << 20,
+            journal_bytes: 16 << 20,
             queue_bytes: 32 << 20,
             group_commits: 1_024,
             group_bytes: 4 << 20,

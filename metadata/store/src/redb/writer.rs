@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use ::redb::{Durability, WriteTransaction};
+
 use super::Shared;
 use super::disk::Disk;
 use super::file::{self, Opened};
 use super::group::{Group, Request, refuse};
+use super::journal::{Generation, Journal};
 use super::options::{OpenError, Options};
 use crate::resolve::Write;
 use crate::window::Window;
@@ -26,8 +29,8 @@ pub(super) struct Writer {
     options: Options,
     shared: Arc<Shared>,
     sync_failed: Arc<AtomicBool>,
-    /// Whether the database is open.
-    open: bool,
+    /// The journal, if the database is open.
+    journal: Option<Journal>,
     version: Version,
     window: Window,
     /// When which version was the last, every half second: what is older than the limit is forgotten.
@@ -46,29 +49,44 @@ enum Failure {
     InCommit(String),
 }
 
+fn closed() -> Failure {
+    Failure::NotApplied("closed".to_owned())
+}
+
 impl Writer {
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         options: Options,
         shared: Arc<Shared>,
     ) -> Result<Self, OpenError> {
-        let Opened { database, sync_failed, version } = file::open(&*disk, options.cache_bytes)?;
+        let Opened { database, journal, sync_failed, version } = file::open(&*disk, &options)?;
         shared.live.serve(database, version);
         let window = Window::new(version);
         let marks = VecDeque::new();
-        let (open, failures, not_before) = (true, 0, None);
-        Ok(Writer { disk, options, shared, sync_failed, open, version, window, marks, failures, not_before })
+        let (journal, failures, not_before) = (Some(journal), 0, None);
+        Ok(Writer {
+            disk,
+            options,
+            shared,
+            sync_failed,
+            journal,
+            version,
+            window,
+            marks,
+            failures,
+            not_before,
+        })
     }
 
     /// Runs until nobody can send any more.
     pub(super) fn run(mut self, queue: &Receiver<Request>) {
         while let Some(requests) = Group::take(queue, &self.options, self.patience()) {
-            if !self.open && self.may_try() {
+            if !self.is_open() && self.may_try() {
                 self.open_again();
             }
             match requests.is_empty() {
                 true => {}
-                false if self.open && self.may_try() => self.write(requests),
+                false if self.is_open() && self.may_try() => self.write(requests),
                 false => {
                     let why = "an error on disk; trying again shortly".to_owned();
                     refuse(requests, &CommitError::Unavailable(why));
@@ -77,11 +95,31 @@ impl Writer {
             self.tidy();
         }
         self.shared.watches.lose_all();
+        self.complete();
         self.shared.live.close();
     }
 
+    fn is_open(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Has the database itself hold everything, at the end: it can be copied without its journal then.
+    fn complete(&mut self) {
+        if !self.journal.as_ref().is_some_and(Journal::is_used) {
+            return;
+        }
+        let synced = catch_unwind(AssertUnwindSafe(|| {
+            let transaction = self.transaction(self.version, Some(0), std::iter::empty())?;
+            transaction.commit().map_err(|error| Failure::InCommit(error.to_string()))
+        }));
+        if !matches!(synced, Ok(Ok(()))) {
+            // Nothing is lost: the next start reads it from the journal.
+            tracing::warn!("the metadata store could not be synced at its end");
+        }
+    }
+
     fn patience(&self) -> Duration {
-        if self.open { IDLE } else { self.options.retry_after.min(IDLE) }
+        if self.is_open() { IDLE } else { self.options.retry_after.min(IDLE) }
     }
 
     fn may_try(&self) -> bool {
@@ -95,7 +133,7 @@ impl Writer {
         }
         let version = Version(self.version.0 + 1);
         // redb asserts its own state. If one fails, nothing is known of this group, but the next can go on.
-        let written = catch_unwind(AssertUnwindSafe(|| self.write_file(version, group.writes())));
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_file(version, &group)));
         let written = written.unwrap_or_else(|_| Err(Failure::InCommit("an assertion failed".to_owned())));
         match written {
             Ok(()) => self.publish(version, group),
@@ -103,16 +141,36 @@ impl Writer {
         }
     }
 
-    fn write_file<'a>(
+    /// Writes a group, into the journal if that has room for it, else with all that is in the journal.
+    fn write_file(&mut self, version: Version, group: &Group) -> Result<(), Failure> {
+        let not_applied = |error: std::io::Error| Failure::NotApplied(error.to_string());
+        let journal = self.journal.as_mut().ok_or_else(closed)?;
+        let fits = journal.prepare(version, group.writes());
+        let next = if fits { None } else { Some(journal.next_generation(version).map_err(not_applied)?) };
+        let transaction = self.transaction(version, next, group.writes())?;
+        let in_commit = |error: &dyn std::fmt::Display| Failure::InCommit(error.to_string());
+        let journal = self.journal.as_mut().ok_or_else(closed)?;
+        if fits {
+            journal.append().map_err(|error| in_commit(&error))?;
+        }
+        transaction.commit().map_err(|error| in_commit(&error))?;
+        next.into_iter().for_each(|generation| journal.restart(generation));
+        Ok(())
+    }
+
+    /// A group in the database, not committed: durable when it is, if the journal begins a generation with it.
+    fn transaction<'a>(
         &self,
         version: Version,
+        generation: Option<Generation>,
         writes: impl Iterator<Item = &'a Write>,
-    ) -> Result<(), Failure> {
-        let begun = self.shared.live.with_database(file::begin);
-        let begun = begun.ok_or_else(|| Failure::NotApplied("closed".to_owned()))?;
-        let filled = begun.and_then(|transaction| file::fill(transaction, version, writes));
-        let transaction = filled.map_err(|error| Failure::NotApplied(error.to_string()))?;
-        transaction.commit().map_err(|error| Failure::InCommit(error.to_string()))
+    ) -> Result<WriteTransaction, Failure> {
+        let durability = if generation.is_some() { Durability::Immediate } else { Durability::None };
+        let begun = self.shared.live.with_database(|database| file::begin(database, durability));
+        let filled = begun
+            .ok_or_else(closed)?
+            .and_then(|transaction| file::fill(transaction, version, generation, writes));
+        filled.map_err(|error| Failure::NotApplied(error.to_string()))
     }
 
     fn publish(&mut self, version: Version, group: Group) {
@@ -128,13 +186,13 @@ impl Writer {
         let sync_failed = self.sync_failed.load(Ordering::Acquire);
         self.fail();
         self.open_again();
-        let applied = self.open && self.version >= version;
+        let applied = self.is_open() && self.version >= version;
         match failure {
             Failure::NotApplied(why) => {
                 tracing::warn!(why, failures = self.failures, "a metadata write failed");
                 group.refuse(&CommitError::Unavailable(why));
             }
-            Failure::InCommit(why) if sync_failed || !self.open => {
+            Failure::InCommit(why) if sync_failed || !self.is_open() => {
                 tracing::error!(why, failures = self.failures, "a metadata write has an unknown result");
                 group.refuse(&CommitError::Unknown(why));
             }
@@ -156,13 +214,13 @@ impl Writer {
 
     fn open_again(&mut self) {
         self.shared.live.close();
-        self.open = false;
+        self.journal = None;
         match self.try_open_again() {
             Ok(opened) => {
                 self.version = opened.version;
                 self.sync_failed = opened.sync_failed;
                 self.shared.live.serve(opened.database, self.version);
-                self.open = true;
+                self.journal = Some(opened.journal);
                 // What the failed group noted may not have happened, and what it wrote may have.
                 self.window = Window::new(self.version);
                 self.marks.clear();
@@ -176,7 +234,7 @@ impl Writer {
     }
 
     fn try_open_again(&self) -> Result<Opened, OpenError> {
-        let opened = file::open(&*self.disk, self.options.cache_bytes)?;
+        let opened = file::open(&*self.disk, &self.options)?;
         if opened.version < self.version {
             // What was synced is gone: the disk lies, or somebody replaced the file. Going on would hide it.
             let why = format!("it is at version {}, but {} was durable", opened.version.0, self.version.0);

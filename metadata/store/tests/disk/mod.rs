@@ -24,16 +24,28 @@ const NO_SPACE: i32 = 28;
 #[derive(Debug, Clone)]
 pub struct SimDisk {
     path: PathBuf,
+    /// Which of the two files this is, once it is opened.
+    file: usize,
     inner: Arc<Mutex<Inner>>,
 }
 
+/// The database.
+const DATABASE: usize = 0;
+/// Its journal.
+const JOURNAL: usize = 1;
+
 #[derive(Debug, Default)]
-struct Inner {
+struct Content {
     durable: Vec<u8>,
     current: Vec<u8>,
     /// Sectors written since the last sync, with every content they had.
     dirty: BTreeMap<usize, Vec<Vec<u8>>>,
     allocated: BTreeSet<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: [Content; 2],
     /// Most blocks, if there is a limit.
     quota: Option<usize>,
     /// Operations until the power fails.
@@ -59,19 +71,25 @@ pub enum Crash {
 
 impl SimDisk {
     pub fn new(seed: u64) -> Self {
-        Self::with(Vec::new(), seed)
+        Self::with([Vec::new(), Vec::new()], seed)
     }
 
-    fn with(bytes: Vec<u8>, seed: u64) -> Self {
-        let blocks = bytes.chunks(BLOCK).enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0));
-        let inner = Inner {
-            allocated: blocks.map(|(block, _)| block).collect(),
-            current: bytes.clone(),
-            durable: bytes,
-            chance: Some(Chance::new(seed)),
-            ..Inner::default()
-        };
-        SimDisk { path: "simulated.redb".into(), inner: Arc::new(Mutex::new(inner)) }
+    fn with(files: [Vec<u8>; 2], seed: u64) -> Self {
+        let files = files.map(Content::of);
+        let inner = Inner { files, chance: Some(Chance::new(seed)), ..Inner::default() };
+        SimDisk { path: "simulated.redb".into(), file: DATABASE, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// What the journal holds is changed, or nothing is left of it.
+    pub fn with_journal(&self, change: impl FnOnce(&mut Vec<u8>)) -> SimDisk {
+        let mut files = [DATABASE, JOURNAL].map(|file| self.lock().files[file].durable.clone());
+        change(&mut files[JOURNAL]);
+        Self::with(files, 0)
+    }
+
+    /// What the journal holds durably.
+    pub fn journal(&self) -> Vec<u8> {
+        self.lock().files[JOURNAL].durable.clone()
     }
 
     /// The power fails after so many more writing operations.
@@ -83,10 +101,16 @@ impl SimDisk {
         self.lock().dead
     }
 
+    /// Works again, with all that the operating system has: it was the process that ended, not the power.
+    pub fn go_on(&self) {
+        let mut inner = self.lock();
+        (inner.until_crash, inner.dead) = (None, false);
+    }
+
     /// Allows so many blocks more than are in use; `None`: any number.
     pub fn allow_more(&self, blocks: Option<usize>) {
         let mut inner = self.lock();
-        inner.quota = blocks.map(|blocks| inner.allocated.len() + blocks);
+        inner.quota = blocks.map(|blocks| inner.allocated() + blocks);
     }
 
     /// The next syncs fail.
@@ -116,22 +140,8 @@ impl SimDisk {
     /// What is found after the power has failed.
     pub fn after(&self, crash: Crash, chance: &mut Chance) -> SimDisk {
         let inner = self.lock();
-        let mut bytes = inner.durable.clone();
-        if crash == Crash::Tear {
-            if chance.below(2) == 0 {
-                bytes.resize(inner.current.len(), 0);
-            }
-            for (sector, contents) in &inner.dirty {
-                let kept = chance.below(contents.len() as u64 + 1) as usize;
-                let place = sector * SECTOR;
-                if kept > 0 && place < bytes.len() {
-                    let content = &contents[kept - 1];
-                    let len = content.len().min(bytes.len() - place);
-                    bytes[place..place + len].copy_from_slice(&content[..len]);
-                }
-            }
-        }
-        SimDisk::with(bytes, chance.any())
+        let files = [DATABASE, JOURNAL].map(|file| inner.files[file].after(crash, chance));
+        SimDisk::with(files, chance.any())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -142,23 +152,72 @@ impl SimDisk {
 impl Disk for SimDisk {
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
         self.lock().alive()?;
-        Ok(Box::new(self.clone()))
+        Ok(Box::new(SimDisk { file: DATABASE, ..self.clone() }))
+    }
+
+    fn open_journal(&self) -> io::Result<Box<dyn StorageBackend>> {
+        self.lock().alive()?;
+        Ok(Box::new(SimDisk { file: JOURNAL, ..self.clone() }))
     }
 
     fn forget_unsynced(&self) -> io::Result<()> {
-        let mut inner = self.lock();
-        let len = inner.current.len();
-        inner.current = inner.durable.clone();
-        inner.current.resize(len, 0);
-        let dirty: Vec<_> = inner.dirty.iter().map(|(at, all)| (*at, all[all.len() - 1].clone())).collect();
-        for (sector, content) in dirty {
-            inner.current[sector * SECTOR..][..content.len()].copy_from_slice(&content);
-        }
+        self.lock().files.iter_mut().for_each(Content::forget_unsynced);
         Ok(())
     }
 
     fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Content {
+    fn of(bytes: Vec<u8>) -> Self {
+        let blocks = bytes.chunks(BLOCK).enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0));
+        let allocated = blocks.map(|(block, _)| block).collect();
+        Content { allocated, current: bytes.clone(), durable: bytes, dirty: BTreeMap::new() }
+    }
+
+    fn after(&self, crash: Crash, chance: &mut Chance) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        if crash == Crash::Tear {
+            if chance.below(2) == 0 {
+                bytes.resize(self.current.len(), 0);
+            }
+            for (sector, contents) in &self.dirty {
+                let kept = chance.below(contents.len() as u64 + 1) as usize;
+                let place = sector * SECTOR;
+                if kept > 0 && place < bytes.len() {
+                    let content = &contents[kept - 1];
+                    let len = content.len().min(bytes.len() - place);
+                    bytes[place..place + len].copy_from_slice(&content[..len]);
+                }
+            }
+        }
+        bytes
+    }
+
+    fn forget_unsynced(&mut self) {
+        let len = self.current.len();
+        self.current = self.durable.clone();
+        self.current.resize(len, 0);
+        for (sector, contents) in &self.dirty {
+            let content = &contents[contents.len() - 1];
+            self.current[sector * SECTOR..][..content.len()].copy_from_slice(content);
+        }
+    }
+
+    fn note(&mut self, sector: usize) {
+        let end = ((sector + 1) * SECTOR).min(self.current.len());
+        let content = self.current[sector * SECTOR..end].to_vec();
+        self.dirty.entry(sector).or_default().push(content);
+    }
+
+    fn flush(&mut self, sector: usize, content: &[u8]) {
+        let end = sector * SECTOR + content.len();
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        self.durable[sector * SECTOR..end].copy_from_slice(content);
     }
 }
 
@@ -178,28 +237,18 @@ impl Inner {
         self.alive()
     }
 
-    fn allocate(&mut self, block: usize) -> io::Result<()> {
-        let full = self.quota.is_some_and(|quota| self.allocated.len() >= quota);
-        if full && !self.allocated.contains(&block) {
+    fn allocated(&self) -> usize {
+        self.files.iter().map(|file| file.allocated.len()).sum()
+    }
+
+    fn allocate(&mut self, file: usize, block: usize) -> io::Result<()> {
+        let full = self.quota.is_some_and(|quota| self.allocated() >= quota);
+        if full && !self.files[file].allocated.contains(&block) {
             self.failing_syncs += std::mem::take(&mut self.failing_syncs_after_error);
             return Err(io::Error::from_raw_os_error(NO_SPACE));
         }
-        self.allocated.insert(block);
+        self.files[file].allocated.insert(block);
         Ok(())
-    }
-
-    fn note(&mut self, sector: usize) {
-        let end = ((sector + 1) * SECTOR).min(self.current.len());
-        let content = self.current[sector * SECTOR..end].to_vec();
-        self.dirty.entry(sector).or_default().push(content);
-    }
-
-    fn flush(&mut self, sector: usize, content: &[u8]) {
-        let end = sector * SECTOR + content.len();
-        if self.durable.len() < end {
-            self.durable.resize(end, 0);
-        }
-        self.durable[sector * SECTOR..end].copy_from_slice(content);
     }
 }
 
@@ -207,14 +256,14 @@ impl StorageBackend for SimDisk {
     fn len(&self) -> io::Result<u64> {
         let inner = self.lock();
         inner.alive()?;
-        Ok(inner.current.len() as u64)
+        Ok(inner.files[self.file].current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let inner = self.lock();
         inner.alive()?;
         let from = offset as usize;
-        let bytes = inner.current.get(from..from + out.len());
+        let bytes = inner.files[self.file].current.get(from..from + out.len());
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -223,9 +272,10 @@ impl StorageBackend for SimDisk {
         let mut inner = self.lock();
         inner.step()?;
         let len = len as usize;
-        inner.current.resize(len, 0);
-        inner.dirty.retain(|sector, _| (sector + 1) * SECTOR <= len);
-        inner.allocated.retain(|block| (block + 1) * BLOCK <= len);
+        let content = &mut inner.files[self.file];
+        content.current.resize(len, 0);
+        content.dirty.retain(|sector, _| (sector + 1) * SECTOR <= len);
+        content.allocated.retain(|block| (block + 1) * BLOCK <= len);
         Ok(())
     }
 
@@ -236,23 +286,23 @@ impl StorageBackend for SimDisk {
         if inner.lying {
             return Ok(());
         }
-        let dirty = std::mem::take(&mut inner.dirty);
+        let dirty = std::mem::take(&mut inner.files[self.file].dirty);
         if inner.failing_syncs > 0 {
             // As Linux does: what could not be written is clean from now on, and only in memory.
             inner.failing_syncs -= 1;
             let mut chance = inner.chance.take().unwrap_or_else(|| Chance::new(0));
             for (sector, contents) in dirty {
                 if chance.below(2) == 0 {
-                    inner.flush(sector, &contents[contents.len() - 1]);
+                    inner.files[self.file].flush(sector, &contents[contents.len() - 1]);
                 }
             }
             inner.chance = Some(chance);
             return Err(io::Error::other("the disk failed to sync"));
         }
-        let len = inner.current.len();
-        inner.durable.resize(len, 0);
+        let len = inner.files[self.file].current.len();
+        inner.files[self.file].durable.resize(len, 0);
         for (sector, contents) in dirty {
-            inner.flush(sector, &contents[contents.len() - 1]);
+            inner.files[self.file].flush(sector, &contents[contents.len() - 1]);
         }
         Ok(())
     }
@@ -264,14 +314,14 @@ impl StorageBackend for SimDisk {
             return Err(io::Error::other("the disk failed to write"));
         }
         let (from, end) = (offset as usize, offset as usize + data.len());
-        if inner.current.len() < end {
-            inner.current.resize(end, 0);
-        }
+        let length = inner.files[self.file].current.len().max(end);
+        inner.files[self.file].current.resize(length, 0);
         for block in from / BLOCK..end.div_ceil(BLOCK) {
-            inner.allocate(block)?;
+            inner.allocate(self.file, block)?;
+            let content = &mut inner.files[self.file];
             let (begin, end) = ((block * BLOCK).max(from), ((block + 1) * BLOCK).min(end));
-            inner.current[begin..end].copy_from_slice(&data[begin - from..end - from]);
-            (begin / SECTOR..end.div_ceil(SECTOR)).for_each(|sector| inner.note(sector));
+            content.current[begin..end].copy_from_slice(&data[begin - from..end - from]);
+            (begin / SECTOR..end.div_ceil(SECTOR)).for_each(|sector| content.note(sector));
         }
         Ok(())
     }
