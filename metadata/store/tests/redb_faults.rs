@@ -2,6 +2,7 @@
 
 mod disk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,11 @@ fn key(number: u32) -> String {
 }
 
 async fn put(store: &RedbStore, number: u32) -> Result<Committed, CommitError> {
-    store.commit(Commit::blind().set(key(number), vec![1; 5_000]).add("sum", 1)).await
+    put_bytes(store, number, 5_000).await
+}
+
+async fn put_bytes(store: &RedbStore, number: u32, size: usize) -> Result<Committed, CommitError> {
+    store.commit(Commit::blind().set(key(number), vec![1; size]).add("sum", 1)).await
 }
 
 async fn is_there(store: &RedbStore, number: u32) -> bool {
@@ -55,6 +60,18 @@ async fn put_at_last(store: &RedbStore, number: u32) {
     tokio::time::timeout(DEADLINE, tries).await.expect("the store recovers");
 }
 
+/// Reads until there is an answer.
+async fn read_at_last(store: &RedbStore, number: u32) -> bool {
+    loop {
+        if let Ok(snapshot) = store.snapshot().await
+            && let Ok(value) = snapshot.get(key(number).as_bytes()).await
+        {
+            return value.is_some();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_commits_and_then_takes_them_again() {
     for seed in 0..10_u64 {
@@ -66,7 +83,7 @@ async fn a_full_disk_refuses_commits_and_then_takes_them_again() {
             put(&store, number).await.expect("there is space");
             told.push(number);
         }
-        let watch = store.watch(b"k").await.expect("a watch");
+        let watch = store.watch(key(1_000).as_bytes()).await.expect("a watch");
         disk.allow_more(Some(5 + seed as usize * 7));
         for number in 20..200 {
             match put(&store, number).await {
@@ -105,6 +122,79 @@ async fn a_full_disk_refuses_commits_and_then_takes_them_again() {
         drop(store);
         let store = open(&disk.after(Crash::Discard, &mut Chance::new(seed)));
         assert_eq!(sum(&store).await, told.len() as u64);
+    }
+}
+
+/// How long each value is that was told.
+type Told = BTreeMap<u32, usize>;
+
+/// Writes values, some of them anew, and reads all the time once writes are refused.
+async fn write_until_full(store: &RedbStore, seed: u64, told: &mut Told) {
+    let mut chance = Chance::new(seed);
+    let mut refused = 0;
+    for number in 1..1_000 {
+        let number = if chance.below(3) == 0 { number } else { chance.below(number.into()) as u32 };
+        let size = [5_000, 50_000][chance.below(2) as usize] + chance.below(50_000) as usize;
+        match put_bytes(store, number, size).await {
+            Ok(_) => drop(told.insert(number, size)),
+            Err(CommitError::Unavailable(_)) => refused += 1,
+            Err(other) => panic!("seed {seed}: {other}"),
+        }
+        // A read pins pages; without any, all that can be used again is.
+        if refused > 0 {
+            let read = tokio::time::timeout(DEADLINE, read_at_last(store, 0)).await;
+            assert!(read.unwrap_or_else(|_| panic!("seed {seed}: {number} stopped all reads")));
+        }
+    }
+    assert!(refused > 0, "seed {seed}: the disk was full");
+}
+
+async fn holds(store: &RedbStore, told: &Told, seed: u64) {
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    for (number, size) in told {
+        let value = snapshot.get(key(*number).as_bytes()).await.expect("a read");
+        assert_eq!(value.map(|value| value.len()), Some(*size), "seed {seed}: value {number}");
+    }
+}
+
+/// Nothing that was told is only in memory, however the store ends, and on a full disk it can be opened again.
+#[tokio::test]
+async fn on_a_full_disk_what_is_there_is_read_all_the_same() {
+    for seed in 0..24_u64 {
+        let disk = SimDisk::new(seed);
+        let options = || Options { journal_bytes: 4 << 20, ..options() };
+        let store = RedbStore::open_on(Arc::new(disk.clone()), options()).expect("the store opens");
+        put(&store, 0).await.expect("there is space");
+        let mut told = Told::from([(0, 5_000)]);
+        disk.allow_more(Some(60 + Chance::new(seed).below(3_000) as usize));
+        write_until_full(&store, seed, &mut told).await;
+        holds(&store, &told, seed).await;
+        let disk = match seed % 4 {
+            0 => {
+                drop(store);
+                disk
+            }
+            1 => {
+                disk.crash_after(0);
+                drop(store);
+                disk.go_on();
+                disk
+            }
+            kind => {
+                let crash = if kind == 2 { Crash::Discard } else { Crash::Tear };
+                let after = disk.after(crash, &mut Chance::new(seed));
+                drop(store);
+                after
+            }
+        };
+        let store = RedbStore::open_on(Arc::new(disk.clone()), options()).expect("the store opens again");
+        holds(&store, &told, seed).await;
+        disk.allow_more(None);
+        put_at_last(&store, 2_000).await;
+        told.insert(2_000, 5_000);
+        drop(store);
+        let store = RedbStore::open_on(Arc::new(disk), options()).expect("the store opens once more");
+        holds(&store, &told, seed).await;
     }
 }
 

@@ -1,16 +1,10 @@
-//! Where the database lives: a file, or what a test puts in its place. And a look at which operation failed.
-//!
-//! redb refuses everything after its first I/O error, and does not say whether a commit had reached the point of
-//! no return. So every backend is wrapped: [`Watched`] notes whether a sync failed, and the store then knows which commits
-//! are unknown and which never happened.
+//! Where the database lives: a file, or what a test puts in its place.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::redb::backends::FileBackend;
 use ::redb::{BackendError, DatabaseError, StorageBackend, StorageError};
@@ -147,74 +141,4 @@ fn is_unfinished(backend: &dyn StorageBackend) -> io::Result<bool> {
     backend.read(0, &mut bytes)?;
     let zeros = |part: Option<&[u8]>| part.is_none_or(|part| part.iter().all(|byte| *byte == 0));
     Ok(zeros(bytes.get(..MAGIC.min(bytes.len()))) && zeros(bytes.get(HEADER..)))
-}
-
-/// A backend that remembers whether a sync has failed.
-#[derive(Debug)]
-pub(super) struct Watched {
-    inner: Box<dyn StorageBackend>,
-    sync_failed: Arc<AtomicBool>,
-}
-
-impl Watched {
-    /// The backend, and the place where it says that a sync failed.
-    pub(super) fn new(inner: Box<dyn StorageBackend>) -> (Self, Arc<AtomicBool>) {
-        let sync_failed = Arc::new(AtomicBool::new(false));
-        (Watched { inner, sync_failed: sync_failed.clone() }, sync_failed)
-    }
-
-    /// Another one that says it in the same place.
-    pub(super) fn with(inner: Box<dyn StorageBackend>, sync_failed: Arc<AtomicBool>) -> Self {
-        Watched { inner, sync_failed }
-    }
-}
-
-impl StorageBackend for Watched {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.inner.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.query_lock_range(start, end)
-    }
 }

@@ -12,15 +12,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use ::redb::{
     Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
     StorageError, Table, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::disk::{Disk, Watched, clear_unfinished};
+use super::disk::{Disk, clear_unfinished};
+use super::held::{Backend, Held};
 use super::journal::{Generation, Journal, JournalError};
 use super::options::{OpenError, Options};
 use crate::Version;
@@ -39,6 +40,8 @@ const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) journal: Journal,
+    /// For as long as the database is open.
+    pub(super) held: Weak<Held>,
     pub(super) sync_failed: Arc<AtomicBool>,
     pub(super) version: Version,
 }
@@ -58,10 +61,11 @@ fn open_checked(disk: &dyn Disk, options: &Options) -> Result<Opened, OpenError>
     disk.forget_unsynced().map_err(io_error)?;
     let backend = disk.open().map_err(io_error)?;
     clear_unfinished(backend.as_ref()).map_err(io_error)?;
-    let (backend, sync_failed) = Watched::new(backend);
+    let sync_failed = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(Held::new(backend, Arc::clone(&sync_failed)));
     let database = Builder::new()
         .set_cache_size(options.cache_bytes)
-        .create_with_backend(backend)
+        .create_with_backend(Backend(Arc::clone(&held)))
         .map_err(|error| open_error(path, error))?;
     let (version, generation) = match recognise(&database).map_err(|error| redb_error(path, error))? {
         Found::Format { format, .. } if format > FORMAT => {
@@ -77,13 +81,13 @@ fn open_checked(disk: &dyn Disk, options: &Options) -> Result<Opened, OpenError>
             (Version(0), 0)
         }
     };
-    let file = Watched::with(disk.open_journal().map_err(io_error)?, Arc::clone(&sync_failed));
-    let mut journal = Journal::new(file, options.journal_bytes);
+    let file = disk.open_journal().map_err(io_error)?;
+    let mut journal = Journal::new(file, Arc::clone(&sync_failed), options.journal_bytes);
     let version = match generation {
         0 => version,
-        _ => replay(path, &database, version, &mut journal, generation)?,
+        _ => held.while_passing(|| replay(path, &database, version, &mut journal, generation))?,
     };
-    Ok(Opened { database, journal, sync_failed, version })
+    Ok(Opened { database, journal, held: Arc::downgrade(&held), sync_failed, version })
 }
 
 /// Has the database, in memory, do what only the journal tells; the version that it has then.

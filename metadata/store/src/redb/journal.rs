@@ -27,11 +27,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::redb::StorageBackend;
 use bytes::Bytes;
 
-use super::disk::Watched;
 use crate::resolve::Write;
 use crate::{KeyRange, Version};
 
@@ -64,7 +65,9 @@ pub(super) enum JournalError {
 }
 
 pub(super) struct Journal {
-    file: Watched,
+    file: Box<dyn StorageBackend>,
+    /// Where it says that a sync has failed.
+    sync_failed: Arc<AtomicBool>,
     capacity: u64,
     generation: Generation,
     /// Which block names the next generation.
@@ -77,8 +80,8 @@ pub(super) struct Journal {
 
 impl Journal {
     /// A journal of which nothing counts.
-    pub(super) fn new(file: Watched, capacity: u64) -> Self {
-        Journal { file, capacity, generation: 0, next_name: 0, at: RECORDS, record: Vec::new() }
+    pub(super) fn new(file: Box<dyn StorageBackend>, sync_failed: Arc<AtomicBool>, capacity: u64) -> Self {
+        Journal { file, sync_failed, capacity, generation: 0, next_name: 0, at: RECORDS, record: Vec::new() }
     }
 
     /// Whether there may be records that the database does not have.
@@ -108,7 +111,7 @@ impl Journal {
             return Err(JournalError::Damaged(why));
         }
         if !records.is_empty() {
-            self.file.sync_data().map_err(JournalError::Io)?;
+            self.sync().map_err(JournalError::Io)?;
         }
         (self.generation, self.next_name, self.at) = (generation, 1 - named, at as u64);
         Ok(records)
@@ -124,7 +127,7 @@ impl Journal {
     /// Writes the record that was prepared, durably.
     pub(super) fn append(&mut self) -> io::Result<()> {
         self.file.write(self.at, &self.record)?;
-        self.file.sync_data()?;
+        self.sync()?;
         self.at += self.record.len() as u64;
         Ok(())
     }
@@ -149,8 +152,12 @@ impl Journal {
             self.record.resize(2 * BLOCK, 0);
         }
         self.file.write(self.next_name * BLOCK as u64, &self.record)?;
-        self.file.sync_data()?;
+        self.sync()?;
         Ok(generation)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
     }
 
     /// Begins anew with a generation that the database knows of.

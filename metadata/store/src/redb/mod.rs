@@ -13,6 +13,7 @@
 //!   [`CommitError::Unavailable`]. redb serves nothing after an error, so the database is opened again in place, and
 //!   commits go on as soon as writing succeeds. A *sync* that fails means [`CommitError::Unknown`]; what the operating system
 //!   has in memory is dropped before the database is opened again, since after a failed sync only the disk tells the truth.
+//! * On a full disk commits are refused and reads go on: what the database would write there is held in memory ([`held`]).
 //! * [`Store::snapshot_at`] knows the last version and those of the last 16 groups of which somebody took a
 //!   snapshot. A fresh snapshot costs as little.
 //! * After a crash redb checks the whole file when it is opened (about 3 s per GiB of data); after a clean end it does not.
@@ -22,6 +23,7 @@
 mod disk;
 mod file;
 mod group;
+mod held;
 mod journal;
 mod options;
 mod view;

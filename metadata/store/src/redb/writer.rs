@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ::redb::{Durability, WriteTransaction};
@@ -13,6 +13,7 @@ use super::Shared;
 use super::disk::Disk;
 use super::file::{self, Opened};
 use super::group::{Group, Request, refuse};
+use super::held::Held;
 use super::journal::{Generation, Journal};
 use super::options::{OpenError, Options};
 use crate::resolve::Write;
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     sync_failed: Arc<AtomicBool>,
     /// The journal, if the database is open.
     journal: Option<Journal>,
+    /// What the disk has no room for, while the database is open.
+    held: Weak<Held>,
     version: Version,
     window: Window,
     /// When which version was the last, every half second: what is older than the limit is forgotten.
@@ -59,7 +62,7 @@ impl Writer {
         options: Options,
         shared: Arc<Shared>,
     ) -> Result<Self, OpenError> {
-        let Opened { database, journal, sync_failed, version } = file::open(&*disk, &options)?;
+        let Opened { database, journal, held, sync_failed, version } = file::open(&*disk, &options)?;
         shared.live.serve(database, version);
         let window = Window::new(version);
         let marks = VecDeque::new();
@@ -70,6 +73,7 @@ impl Writer {
             shared,
             sync_failed,
             journal,
+            held,
             version,
             window,
             marks,
@@ -127,6 +131,12 @@ impl Writer {
     }
 
     fn write(&mut self, requests: Vec<Request>) {
+        if let Err(error) = self.held.upgrade().map_or(Ok(()), |held| held.write_out()) {
+            self.fail();
+            let why = format!("{} can't be written: {error}", self.disk.path().display());
+            tracing::warn!(why, failures = self.failures, "metadata writes are refused");
+            return refuse(requests, &CommitError::Unavailable(why));
+        }
         let group = Group::decide(requests, &mut self.window, self.version);
         if !group.changes {
             return group.answer();
@@ -143,18 +153,22 @@ impl Writer {
 
     /// Writes a group, into the journal if that has room for it, else with all that is in the journal.
     fn write_file(&mut self, version: Version, group: &Group) -> Result<(), Failure> {
-        let not_applied = |error: std::io::Error| Failure::NotApplied(error.to_string());
-        let journal = self.journal.as_mut().ok_or_else(closed)?;
-        let fits = journal.prepare(version, group.writes());
-        let next = if fits { None } else { Some(journal.next_generation(version).map_err(not_applied)?) };
-        let transaction = self.transaction(version, next, group.writes())?;
         let in_commit = |error: &dyn std::fmt::Display| Failure::InCommit(error.to_string());
         let journal = self.journal.as_mut().ok_or_else(closed)?;
-        if fits {
-            journal.append().map_err(|error| in_commit(&error))?;
+        if journal.prepare(version, group.writes()) {
+            let held = self.held.upgrade().ok_or_else(closed)?;
+            return held.while_passing(|| {
+                let transaction = self.transaction(version, None, group.writes())?;
+                let journal = self.journal.as_mut().ok_or_else(closed)?;
+                journal.append().map_err(|error| in_commit(&error))?;
+                transaction.commit().map_err(|error| in_commit(&error))
+            });
         }
+        let next = journal.next_generation(version);
+        let next = next.map_err(|error| Failure::NotApplied(error.to_string()))?;
+        let transaction = self.transaction(version, Some(next), group.writes())?;
         transaction.commit().map_err(|error| in_commit(&error))?;
-        next.into_iter().for_each(|generation| journal.restart(generation));
+        self.journal.as_mut().ok_or_else(closed)?.restart(next);
         Ok(())
     }
 
@@ -220,7 +234,7 @@ impl Writer {
                 self.version = opened.version;
                 self.sync_failed = opened.sync_failed;
                 self.shared.live.serve(opened.database, self.version);
-                self.journal = Some(opened.journal);
+                (self.journal, self.held) = (Some(opened.journal), opened.held);
                 // What the failed group noted may not have happened, and what it wrote may have.
                 self.window = Window::new(self.version);
                 self.marks.clear();
