@@ -19,7 +19,7 @@ use siltstone_metadata::follow::{Followers, ShardError};
 use siltstone_metadata::lease::{self, Member, Membership, RegisterError, Roster};
 use siltstone_metadata::shard::{MAX_LEVEL, MIN_LEVEL};
 use siltstone_objects::Objects;
-use siltstone_objects::cache::PageCache;
+use siltstone_objects::cache::{PageCache, SegmentSource};
 use siltstone_store::Store;
 use siltstone_zone::grpc::Pages;
 use tokio::task::JoinSet;
@@ -29,7 +29,7 @@ use departure::Departure;
 use placements::Placements;
 use standing::Stands;
 
-use crate::fetch::{Reader, Segments};
+use crate::fetch::{Alone, Reader, Segments};
 use crate::group::{Groups, GroupsParts};
 use crate::neighbours::{self, Peering};
 use crate::placement::Placement;
@@ -60,6 +60,8 @@ pub struct EngineSettings {
     pub cache_bytes: u64,
     /// Bytes of a page.
     pub page_bytes: u64,
+    /// Flushed blocks of so many bytes, and up to 1 MiB, are read by themselves and not in pages. `None`: no flushed block is.
+    pub block_bytes: Option<u32>,
     /// Checkpoints.
     pub checkpoint: CheckpointSettings,
     /// How long a silent agent is taken to be alive.
@@ -247,6 +249,23 @@ fn keep_up(
     }
 }
 
+/// What clears old entries of the catalog's log.
+fn trimmer(
+    catalog: &Arc<Catalog>,
+    store: &Arc<dyn Store>,
+    own: RegistrationId,
+    settings: CheckpointSettings,
+) -> CatalogTrimmer {
+    let CheckpointSettings { interval, floor_lag, lease, .. } = settings;
+    CatalogTrimmer::new(catalog.clone(), store.clone(), own, interval, floor_lag, lease)
+}
+
+fn page_cache(settings: &EngineSettings, source: Arc<dyn SegmentSource>) -> PageCache {
+    let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, source);
+    // Blocks have one reader each; pages those of all partitions that have something there.
+    if settings.block_bytes.is_some() { cache.mostly_read_once() } else { cache }
+}
+
 /// How the agent stands at first.
 fn first_standing(settings: &EngineSettings) -> Standing {
     if settings.exclusive { Standing::FULL } else { share::warmed(Duration::ZERO, settings.presence.warmup) }
@@ -284,7 +303,7 @@ impl Engine {
         let catalog = Catalog::new(store.clone());
         let direct = Arc::new(Segments { objects: objects.clone(), store: store.clone() });
         let source = neighbours::source(peering, &cluster, &registration, &roster, direct.clone());
-        let cache = PageCache::new(settings.cache_bytes, settings.page_bytes, source);
+        let cache = page_cache(&settings, source);
         let lender = cache.over(direct);
         let parts = WriterParts {
             store: store.clone(),
@@ -306,15 +325,7 @@ impl Engine {
         let membership = Membership::new(store.clone(), registration.id, cluster.shards, settings.lease);
         tasks.spawn(membership.telling(roster.clone()).run());
         let checkpoint = settings.checkpoint;
-        let trimmer = CatalogTrimmer::new(
-            catalog.clone(),
-            store.clone(),
-            registration.id,
-            checkpoint.interval,
-            checkpoint.floor_lag,
-            checkpoint.lease,
-        );
-        tasks.spawn(trimmer.run());
+        tasks.spawn(trimmer(&catalog, &store, registration.id, checkpoint).run());
         if !settings.exclusive {
             tasks.spawn(stands.run(roster.clone(), followers.clone()));
         }
@@ -334,7 +345,8 @@ impl Engine {
             followers: followers.clone(),
             producer_ids: producer_ids.clone(),
         });
-        let reader = Reader::new(store, followers.clone(), cache.clone());
+        let alone = Alone { flushed_from: settings.block_bytes.unwrap_or(u32::MAX) };
+        let reader = Reader::new(store, followers.clone(), cache.clone(), alone);
         if settings.exclusive && cluster.level < registration.highest_level {
             // Nobody is there who could not follow.
             if let Err(error) = changes.raise_level(registration.highest_level).await {

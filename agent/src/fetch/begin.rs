@@ -1,6 +1,8 @@
 //! How an extent's bytes are read: from pages that it shares with what lies beside it, or as a block by itself.
 //!
-//! The compactor's blocks are of a good size for one request. What is left of a partition's run makes a smaller last one, which comes with the
+//! Pages serve where a request is dear, since several partitions are read with each. On a local disk it is the bytes that count: what one
+//! partition has in a segment is read there by itself, so that nothing is read that nobody wants just now.
+//! The compactor's blocks are of a good size for one request, anywhere. What is left of a partition's run makes a smaller last one, which comes with the
 //! request for the block before it: a tenth of all requests would be for such rests.
 
 use std::iter::Peekable;
@@ -16,6 +18,8 @@ use super::reader::Reader;
 
 /// Merged blocks from this size on are read by themselves. Smaller ones share pages with what lies beside them.
 const WORTH_A_REQUEST: u32 = 64 << 10;
+/// Flushed blocks above this size are read in pages: an answer takes only a part of one.
+const LARGE: u32 = 1 << 20;
 /// Up to this size a block comes with the one before it. Half of a full one: memory holds it until its reader comes back for it.
 const COMES_ALONG: u32 = 512 << 10;
 
@@ -49,9 +53,27 @@ impl Begun {
     }
 }
 
-/// Whether a block is read by itself, not in pages: one that a merge made, if it is worth a request.
-pub(super) fn by_itself(level: u8, block: BlockPlace) -> bool {
-    level > 0 && block.length >= WORTH_A_REQUEST
+/// Which flushed blocks are read by themselves, as merged ones are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Alone {
+    /// Those of so many bytes at least.
+    pub(crate) flushed_from: u32,
+}
+
+impl Alone {
+    /// None.
+    #[cfg(test)]
+    pub(super) const MERGED: Alone = Alone { flushed_from: u32::MAX };
+
+    /// Whether an extent is read whole, in a request for exactly the bytes of its block, and not in pages.
+    pub(super) fn is(self, extent: &Extent) -> bool {
+        let ExtentPlace::Stored { segment, block, level, .. } = extent.place else { return false };
+        let worth = match level {
+            0 => (self.flushed_from..=LARGE).contains(&block.length),
+            _ => block.length >= WORTH_A_REQUEST,
+        };
+        worth && !segment.inline
+    }
 }
 
 /// The block of a merged segment that an extent lies in, unless the segment is in the metadata store.
@@ -85,17 +107,24 @@ impl Reader {
         }
     }
 
+    /// Whether an extent's block is read by itself. One that was written a moment ago is in the cache, in pages.
+    fn is_alone(&self, extent: &Extent) -> bool {
+        self.alone.is(extent)
+            && !matches!(extent.place, ExtentPlace::Stored { segment, block, level: 0, .. }
+                if self.cache.holds(segment.id, block.stored()))
+    }
+
     /// Starts to read the bytes of an extent's batches, and a block that comes along.
     pub(super) fn begin(&self, extent: &Extent, rest: Option<BlockPlace>) -> Begun {
-        let (segment, block, start, level) = match extent.place {
-            ExtentPlace::Stored { segment, block, start, level } => (segment, block, start, level),
+        let (segment, block, start) = match extent.place {
+            ExtentPlace::Stored { segment, block, start, .. } => (segment, block, start),
             ExtentPlace::Marker(EndMarker { producer_id, epoch, commit }) => {
                 return Begun::Made(end_batch(commit, producer_id, epoch, extent.max_timestamp));
             }
         };
         let range = block.stored_part(start, extent.length);
         let (start, end) = (start as usize, start as usize + extent.length as usize);
-        if by_itself(level, block) && !segment.inline {
+        if self.is_alone(extent) {
             let rest = rest.map(|rest| whole(segment, rest));
             let whole = self.cache.begin_block(segment, whole(segment, block), rest);
             return Begun::Decoding { whole, start, end };
@@ -130,11 +159,11 @@ impl Reader {
 
     /// Whether there was room for an extent; takes the next one too, if that comes along.
     fn ahead(&self, extent: &Extent, next: &mut Peekable<impl Iterator<Item = Extent>>) -> bool {
-        let ExtentPlace::Stored { segment, block, start, level } = extent.place else { return true };
+        let ExtentPlace::Stored { segment, block, start, .. } = extent.place else { return true };
         if segment.inline {
             return true;
         }
-        if !by_itself(level, block) {
+        if !self.is_alone(extent) {
             return self.cache.prefetch(segment, block.stored_part(start, extent.length));
         }
         let rest = along(extent, next.peek());

@@ -23,6 +23,7 @@ mod source;
 mod times;
 mod walk;
 
+pub(crate) use begin::Alone;
 pub use error::FetchError;
 pub use poll::{FetchPartition, FetchResult, FetchSpec};
 pub use reader::{Bounds, Reader};

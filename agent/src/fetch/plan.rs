@@ -1,14 +1,14 @@
 //! What an answer takes of one partition: how much there is room for, and which extents were begun to be read.
 //!
-//! Blocks that merges made are read by themselves, whole or not at all: what an answer leaves of one has to be read again, perhaps from the
+//! Blocks that merges made, and on a local disk flushed ones, are read by themselves, whole or not at all: what an answer leaves of one has to be read again, perhaps from the
 //! bucket. So a plan ends before a block that does not fit, and a partition waits for the next answer if others left no room for its block.
 
 use std::collections::VecDeque;
 
-use siltstone_log::{Extent, ExtentPlace, PartitionId};
+use siltstone_log::{Extent, PartitionId};
 use siltstone_metadata::shard::Hidden;
 
-use super::begin::{Begun, by_itself};
+use super::begin::{Alone, Begun};
 use super::reader::Bounds;
 
 /// Room for a partition's records in an answer.
@@ -29,18 +29,13 @@ impl Room {
     }
 
     /// How many bytes to take if what is there begins with this extent. Nothing if it should wait for an answer with more room.
-    pub(super) fn for_extent(self, extent: Option<&Extent>) -> Option<usize> {
-        match extent.filter(|extent| whole(extent)).map(|extent| extent.length as usize) {
+    pub(super) fn for_extent(self, extent: Option<&Extent>, alone: Alone) -> Option<usize> {
+        match extent.filter(|extent| alone.is(extent)).map(|extent| extent.length as usize) {
             Some(length) if length > self.most && self.scarce => None,
             Some(length) => Some(self.bytes.max(length.min(self.most))),
             None => Some(self.bytes),
         }
     }
-}
-
-/// Whether an extent is read whole or not at all: what is not taken of it now has to be read again.
-fn whole(extent: &Extent) -> bool {
-    matches!(extent.place, ExtentPlace::Stored { segment, block, level, .. } if by_itself(level, block) && !segment.inline)
 }
 
 /// What is to be read of a partition, and is on its way.
@@ -86,8 +81,8 @@ impl Plan {
     }
 
     /// Whether there is room for a further extent, or for the beginning of one that need not be read whole.
-    pub(super) fn fits(&self, extent: &Extent) -> bool {
-        let taken = self.bytes + if whole(extent) { extent.length as usize } else { 1 };
+    pub(super) fn fits(&self, extent: &Extent, alone: Alone) -> bool {
+        let taken = self.bytes + if alone.is(extent) { extent.length as usize } else { 1 };
         taken <= self.max_bytes
     }
 }
@@ -111,10 +106,14 @@ mod tests {
     #[test]
     fn a_merged_block_is_taken_whole_or_waits_for_room() {
         let merged = extent(1000 * KIB, 1);
-        assert_eq!(room(256, 1024, false).for_extent(Some(&merged)), Some(1000 * KIB), "more than the share");
-        assert_eq!(room(256, 900, true).for_extent(Some(&merged)), None, "others left less");
         assert_eq!(
-            room(256, 900, false).for_extent(Some(&merged)),
+            room(256, 1024, false).for_extent(Some(&merged), Alone::MERGED),
+            Some(1000 * KIB),
+            "more than the share"
+        );
+        assert_eq!(room(256, 900, true).for_extent(Some(&merged), Alone::MERGED), None, "others left less");
+        assert_eq!(
+            room(256, 900, false).for_extent(Some(&merged), Alone::MERGED),
             Some(900 * KIB),
             "the client never takes more"
         );
@@ -123,9 +122,23 @@ mod tests {
     #[test]
     fn what_lies_in_shared_pages_is_taken_in_parts() {
         for small in [extent(1000 * KIB, 0), extent(60 * KIB, 1)] {
-            assert_eq!(room(256, 900, true).for_extent(Some(&small)), Some(256 * KIB));
+            assert_eq!(room(256, 900, true).for_extent(Some(&small), Alone::MERGED), Some(256 * KIB));
         }
-        assert_eq!(room(256, 900, true).for_extent(None), Some(256 * KIB), "a partition's end");
+        assert_eq!(
+            room(256, 900, true).for_extent(None, Alone::MERGED),
+            Some(256 * KIB),
+            "a partition's end"
+        );
+    }
+
+    #[test]
+    fn flushed_blocks_of_a_good_size_are_taken_whole_where_that_is_wanted() {
+        let alone = Alone { flushed_from: 64 << 10 };
+        for (length, is) in [(63, false), (64, true), (1024, true), (1025, false)] {
+            assert_eq!(alone.is(&extent(length * KIB, 0)), is, "{length} KiB");
+            assert!(!Alone::MERGED.is(&extent(length * KIB, 0)));
+        }
+        assert_eq!(room(256, 900, true).for_extent(Some(&extent(1000 * KIB, 0)), alone), None);
     }
 
     #[test]
@@ -134,9 +147,9 @@ mod tests {
         let hidden = Hidden::of(partition, &PartitionRow::default(), 0);
         let empty = Plan::empty(partition, 0, Bounds::default(), hidden);
         let plan = Plan { max_bytes: 1000 * KIB, bytes: 600 * KIB, ..empty };
-        assert!(plan.fits(&extent(400 * KIB, 1)));
-        assert!(!plan.fits(&extent(401 * KIB, 1)));
-        assert!(plan.fits(&extent(401 * KIB, 0)), "its beginning does");
-        assert!(!Plan { bytes: 1000 * KIB, ..plan }.fits(&extent(KIB, 0)));
+        assert!(plan.fits(&extent(400 * KIB, 1), Alone::MERGED));
+        assert!(!plan.fits(&extent(401 * KIB, 1), Alone::MERGED));
+        assert!(plan.fits(&extent(401 * KIB, 0), Alone::MERGED), "its beginning does");
+        assert!(!Plan { bytes: 1000 * KIB, ..plan }.fits(&extent(KIB, 0), Alone::MERGED));
     }
 }

@@ -12,7 +12,7 @@ use siltstone_records::{MAX_DECOMPRESSED, Scratch};
 use siltstone_store::Store;
 use tokio::sync::Semaphore;
 
-use super::begin::{Begun, along};
+use super::begin::{Alone, Begun, along};
 use super::chunks::Chunks;
 use super::erased;
 use super::error::FetchError;
@@ -51,6 +51,7 @@ pub struct Reader {
     pub(super) store: Arc<dyn Store>,
     pub(super) followers: Followers,
     pub(super) cache: PageCache,
+    pub(super) alone: Alone,
     pub(super) chunks: Arc<Chunks>,
     /// A permit for each batch that is being made anew.
     pub(super) filtering: Arc<Semaphore>,
@@ -63,9 +64,9 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(store: Arc<dyn Store>, followers: Followers, cache: PageCache) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, followers: Followers, cache: PageCache, alone: Alone) -> Self {
         let filtering = Arc::new(Semaphore::new(erased::AT_ONCE));
-        Reader { store, followers, cache, chunks: Arc::default(), filtering }
+        Reader { store, followers, cache, alone, chunks: Arc::default(), filtering }
     }
 
     /// The followed shards.
@@ -157,7 +158,7 @@ impl Reader {
                 });
             }
         };
-        let Some(max_bytes) = room.for_extent(extents.first()) else {
+        let Some(max_bytes) = room.for_extent(extents.first(), self.alone) else {
             return Ok(Plan { later: true, ..Plan::empty(partition, offset, bounds, hidden) });
         };
         let end = if committed { bounds.last_stable } else { bounds.high_watermark };
@@ -166,7 +167,7 @@ impl Reader {
         let mut extents = extents.into_iter().filter(|extent| extent.base < end).peekable();
         let mut comes_along = false;
         while let Some(extent) = extents.next() {
-            let begins = plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent);
+            let begins = plan.begun.is_empty() || plan.ahead.is_empty() && plan.fits(&extent, self.alone);
             if !begins {
                 plan.ahead.push_back(extent);
                 continue;

@@ -1,8 +1,15 @@
 //! Fetch: errors, long polls, sessions, memory.
 
-use siltstone_kafka::{ErrorCode, fetch};
+use std::sync::Arc;
 
-use crate::kit::{DEADLINE, Server, batch, fetch_from};
+use siltstone_agent::engine::{Engine, EngineSettings, Foundations};
+use siltstone_kafka::{ErrorCode, fetch};
+use siltstone_metadata::ambient::Ambient;
+use siltstone_objects::testing::FaultyStore;
+use siltstone_objects::{Objects, Options};
+use siltstone_store::memory::{Faults, MemoryStore};
+
+use crate::kit::{DEADLINE, NOW, Server, batch, fetch_from, produce_to, settings};
 
 #[tokio::test]
 async fn a_long_poll_is_woken_by_what_is_produced() {
@@ -112,4 +119,48 @@ async fn consumers_that_do_not_read_leave_memory_for_others() {
             answers += 1;
         }
     }
+}
+
+/// GETs of each object, smallest first.
+fn gets(bucket: &FaultyStore) -> Vec<u64> {
+    bucket.names().iter().map(|name| bucket.counts(name).gets).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_flush_has_of_a_partition_is_read_by_itself_where_that_is_wanted() {
+    const FLUSHES: usize = 4;
+    let bucket = Arc::new(FaultyStore::new(1));
+    let mut options = Options::default();
+    // A second request for what is slow on a busy machine would be counted.
+    (options.requests.hedge_get, options.requests.hedge_put) = (None, None);
+    let objects = Objects::from_store(bucket.clone(), "", &options, 1);
+    let store = Arc::new(MemoryStore::new(1, Faults::none()));
+    let foundations = Foundations { store, objects, ambient: Ambient::fixed(NOW) };
+    let agent = |node, block_bytes| {
+        let page_bytes = 16 << 10;
+        let settings = EngineSettings { node, exclusive: false, page_bytes, block_bytes, ..settings() };
+        let engine = Engine::start(foundations.clone(), settings);
+        async { Server::of(engine.await.unwrap(), 64 << 20).await }
+    };
+    let writer = agent(1, Some(64 << 10)).await;
+    let topic = writer.topic("t", &[("siltstone.write", "object")]).await;
+    let mut client = writer.client().await;
+    let value: Vec<u8> = (0..100 << 10).map(|n| (siltstone_log::mix64(n) >> 9) as u8).collect();
+    for _ in 0..FLUSHES {
+        let answer = client.call(12, &produce_to("t", -1, &[0, 1].map(|at| (at, batch(&[&value]))))).await;
+        assert!(answer.responses[0].partition_responses.iter().all(|partition| partition.error_code == 0));
+    }
+    let read = |server: Server, topic| async move {
+        let answer = server.client().await.fetch(12, &fetch_from(&topic, &[(1, 0)])).await;
+        let partition = answer.responses[0].partitions[0].clone();
+        assert_eq!(partition.error_code, 0);
+        let records = partition.records.unwrap();
+        assert!(records.len() > FLUSHES * (100 << 10), "{}", records.len());
+    };
+    read(writer, topic.clone()).await;
+    assert_eq!(gets(&bucket), [0; FLUSHES], "its own pages are still there");
+    read(agent(2, Some(64 << 10)).await, topic.clone()).await;
+    assert_eq!(gets(&bucket), [1; FLUSHES]);
+    read(agent(3, None).await, topic).await;
+    assert!(gets(&bucket).iter().all(|gets| *gets > 6), "in pages: {:?}", gets(&bucket));
 }

@@ -88,6 +88,7 @@ pub fn settings() -> EngineSettings {
         },
         cache_bytes: 16 << 20,
         page_bytes: 256 << 10,
+        block_bytes: None,
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: true,

@@ -47,6 +47,11 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     demand(s.flush_bytes <= s.buffer_bytes, "flush.bytes", at_most("buffer.bytes", s.buffer_bytes));
     demand(s.inline_bytes.0 <= 1 << 20, "inline.bytes", "must be at most 1MiB".to_owned());
     demand(s.page_bytes.0 >= 4096, "cache.page_bytes", "must be at least 4KiB".to_owned());
+    demand(
+        s.block_bytes.0 == 0 || (4096..=1 << 20).contains(&s.block_bytes.0),
+        "cache.block_bytes",
+        "must be 0, or from 4KiB to 1MiB".to_owned(),
+    );
     demand(s.page_bytes <= s.cache_bytes, "cache.page_bytes", at_most("cache.bytes", s.cache_bytes));
     demand(s.max_connections >= 1, "limits.connections", "must be at least 1".to_owned());
     demand((1..=10_000).contains(&s.in_flight), "limits.in_flight", "must be from 1 to 10000".to_owned());

@@ -109,6 +109,7 @@ impl Settings {
             write: self.write(),
             cache_bytes: self.cache_bytes.0,
             page_bytes: self.page_bytes.0,
+            block_bytes: u32::try_from(self.block_bytes.0).ok().filter(|bytes| *bytes > 0),
             checkpoint: self.checkpoint(),
             lease: self.lease,
             exclusive: !shared,

@@ -179,6 +179,8 @@ settings! {
         "Bytes of segments kept in memory for reading."
     "cache.page_bytes" page_bytes: Size, by_store("256KiB", "4MiB");
         "What is read from a segment at once: one GET."
+    "cache.block_bytes" block_bytes: Size, by_store("64KiB", "0B");
+        "From this size up to 1MiB, what a flush has of a partition is read by itself and not in pages: more requests, and nothing in vain. 0: never. Agents of a zone share pages alone."
     "peer.listen" peer_listen: Option<HostPort>, Unset("nowhere: every agent reads all pages from the object store itself");
         "Where other agents of the zone ask this one for pages of segments, over gRPC. With `siltstone agent` alone. Clients must not reach it unless there are certificates."
     "peer.advertised" peer_advertised: Option<HostPort>, Follows("`peer.listen`, or this machine's name if that listens on all addresses");

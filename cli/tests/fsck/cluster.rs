@@ -106,6 +106,7 @@ impl Cluster {
             },
             cache_bytes: 16 << 20,
             page_bytes: 256 << 10,
+            block_bytes: None,
             checkpoint: checkpoints(),
             lease: Duration::from_secs(10),
             exclusive: true,

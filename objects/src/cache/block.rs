@@ -14,7 +14,7 @@ use siltstone_log::{SegmentId, SegmentPlace};
 
 use super::flight::{Charge, Outcome, Shared};
 use super::lru::{Key, Part};
-use super::{AHEAD_PART, Decoding, PageCache, SegmentSource, fetch};
+use super::{Decoding, PageCache, SegmentSource, fetch};
 use crate::error::ReadError;
 
 /// Makes what is kept of a block of what is stored.
@@ -68,7 +68,7 @@ impl PageCache {
         let key = key(segment, &rest);
         let room = self.shared.with(|state| {
             let all = state.lru.unread() + state.ahead.1 + block.memory() + rest.memory();
-            !state.lru.contains(&key) && !state.is_coming(&key) && all <= self.limit / AHEAD_PART
+            !state.lru.contains(&key) && !state.is_coming(&key) && all <= self.ahead
         });
         room.then_some(rest)
     }

@@ -37,8 +37,8 @@ use lru::{Key, Part};
 pub const DEFAULT_PAGE_BYTES: u64 = 4 << 20;
 /// The smallest page: below it the cache's own bookkeeping would dominate.
 const MIN_PAGE_BYTES: u64 = 256;
-/// Read-ahead that is under way or that nobody has read yet may fill this part of the cache: so little that pages which readers
-/// come back to don't push it out before it is read.
+/// Read-ahead that is under way or that nobody has read yet may fill this part of the cache, unless told otherwise: so little that pages which
+/// readers come back to don't push it out before it is read.
 const AHEAD_PART: u64 = 3;
 
 /// Where segments' bytes come from: objects, or rows of the metadata store.
@@ -77,6 +77,7 @@ pub struct PageCache {
     source: Arc<dyn SegmentSource>,
     limit: u64,
     page: u64,
+    ahead: u64,
 }
 
 impl PageCache {
@@ -84,7 +85,13 @@ impl PageCache {
     /// A limit below a few pages works, but keeps little: what does not fit passes through.
     pub fn new(limit_bytes: u64, page_bytes: u64, source: Arc<dyn SegmentSource>) -> Self {
         let page = page_bytes.max(MIN_PAGE_BYTES);
-        Self { shared: Arc::new(Shared::new(limit_bytes)), source, limit: limit_bytes, page }
+        let ahead = limit_bytes / AHEAD_PART;
+        Self { shared: Arc::new(Shared::new(limit_bytes)), source, limit: limit_bytes, page, ahead }
+    }
+
+    /// Where readers seldom come back to what they have read: half of it may be filled by what is read ahead.
+    pub fn mostly_read_once(self) -> Self {
+        Self { ahead: self.limit / 2, ..self }
     }
 
     /// This cache, with what is missing read from another source.
@@ -117,6 +124,17 @@ impl PageCache {
         };
         let waits = pages.map(|page| (page * self.page, self.obtain(segment, page))).collect();
         Reading { segment, range, good, page: self.page, waits }
+    }
+
+    /// Whether all pages of a range are here or on their way.
+    pub fn holds(&self, segment: SegmentId, range: Range<u64>) -> bool {
+        let mut pages = range.start / self.page..range.end.div_ceil(self.page);
+        self.shared.with(|state| {
+            pages.all(|page| {
+                let key = Key { segment, part: Part::Page(page) };
+                state.lru.contains(&key) || state.is_coming(&key)
+            })
+        })
     }
 
     fn obtain(&self, segment: SegmentPlace, page: u64) -> Wait {
@@ -168,7 +186,7 @@ impl PageCache {
     }
 
     /// Starts to read the pages of a range that will be wanted soon, and does not wait. Stops at the first page for which there is no
-    /// room: no more than a third of the cache is for pages that nobody has read yet. Whether there was room for all.
+    /// room: no more than a third of the cache (or half) is for pages that nobody has read yet. Whether there was room for all.
     pub fn prefetch(&self, segment: SegmentPlace, range: Range<u64>) -> bool {
         let end = range.end.min(segment.length).div_ceil(self.page);
         for page in range.start / self.page..end {
@@ -239,7 +257,7 @@ impl PageCache {
             if state.lru.contains(&key) || state.is_coming(&key) {
                 return None;
             }
-            if state.lru.unread() + state.ahead.1 + bytes > self.limit / AHEAD_PART {
+            if state.lru.unread() + state.ahead.1 + bytes > self.ahead {
                 return Some(false);
             }
             self.shared.launch(state, key, charge, work());

@@ -197,6 +197,15 @@ async fn a_page_larger_than_the_cache_passes_through() {
 }
 
 #[tokio::test]
+async fn half_of_the_cache_is_read_ahead_where_little_is_read_twice() {
+    let source = Source::new(0);
+    let cache = PageCache::new(30_000, PAGE, source.clone()).mostly_read_once();
+    assert!(!cache.prefetch(place(1, 50_000), 0..50_000));
+    tokio::task::yield_now().await;
+    assert_eq!(source.fetches(), 15);
+}
+
+#[tokio::test]
 async fn read_ahead_is_bounded_and_used() {
     let source = Source::new(0);
     let cache = PageCache::new(30_000, PAGE, source.clone());
@@ -272,6 +281,22 @@ async fn a_fetch_that_panics_fails_its_readers_only() {
     let error = cache.decoded(segment(1), 0, broken).await.expect_err("it panicked");
     assert!(matches!(error, ReadError::Unavailable { .. }));
     assert_eq!(cache.decoded(segment(1), 0, || async { Ok(Bytes::from_static(b"x")) }).await.unwrap(), "x");
+}
+
+#[tokio::test]
+async fn it_tells_whether_all_pages_of_a_range_are_here() {
+    let source = Source::new(0);
+    let cache = PageCache::new(100_000, PAGE, source.clone());
+    let chunk = Bytes::from(expect(segment(1), 0..2 * PAGE));
+    cache.insert_written(segment(1), &[chunk]);
+    let holds = |number, range| cache.holds(segment(number), range);
+    assert!(holds(1, 0..2 * PAGE) && holds(1, PAGE - 1..PAGE + 1) && holds(1, PAGE..PAGE + 1));
+    assert!(!holds(1, 2 * PAGE - 1..2 * PAGE + 1) && !holds(2, 0..1));
+    let coming = cache.begin(place(2, 9000), 10..20);
+    assert!(holds(2, 0..PAGE) && !holds(2, 0..PAGE + 1), "it is on its way");
+    source.gate.add_permits(1);
+    coming.done().await.unwrap();
+    assert!(holds(2, 0..PAGE));
 }
 
 /// A block that is kept as it is stored.

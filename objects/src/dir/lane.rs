@@ -16,7 +16,6 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use super::direct::seam;
 use crate::fault::{Fault, Sort};
 
 /// Bytes read together at most: their readers wait for all of them.
@@ -121,9 +120,7 @@ impl Queue {
         let (first, last) = (batch.front()?, batch.back()?);
         let bytes = last.range.end - first.range.start;
         self.wanted.iter().position(|wanted| {
-            let behind = wanted.range.start == last.range.end && seam(last.range.end);
-            let before = wanted.range.end == first.range.start && seam(first.range.start);
-            (behind || before)
+            (wanted.range.start == last.range.end || wanted.range.end == first.range.start)
                 && bytes + (wanted.range.end - wanted.range.start) <= TOGETHER
                 && wanted.path == first.path
         })
@@ -200,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_read_and_joins_only_at_whole_blocks() {
+    fn what_nobody_waits_for_is_not_read() {
         let mut queue = Queue::default();
         let mut push = |range| {
             let (answer, caller) = oneshot::channel();
@@ -208,9 +205,11 @@ mod tests {
             caller
         };
         drop(push(0..4096));
-        let _callers = [push(4096..5000), push(5000..6000)];
-        assert_eq!(queue.next().len(), 1);
-        assert_eq!(queue.next().front().map(|wanted| wanted.range.start), Some(5000));
+        let _callers = [push(4096..5000), push(5001..6000)];
+        for start in [4096, 5001] {
+            let batch = queue.next();
+            assert_eq!(batch.iter().map(|wanted| wanted.range.start).collect::<Vec<_>>(), [start]);
+        }
         assert!(queue.next().is_empty());
     }
 }

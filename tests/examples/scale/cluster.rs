@@ -100,6 +100,7 @@ fn settings(args: &Args, index: usize) -> EngineSettings {
         write,
         cache_bytes: 1 << 20,
         page_bytes: 256 << 10,
+        block_bytes: None,
         checkpoint,
         lease: Duration::from_secs(6),
         exclusive: false,

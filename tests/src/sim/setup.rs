@@ -84,11 +84,17 @@ pub(super) fn settings(node: u32, shards: u16, seed: u64) -> EngineSettings {
         write,
         cache_bytes: CACHE_BYTES,
         page_bytes: PAGE_BYTES,
+        block_bytes: block_bytes(seed),
         checkpoint,
         lease: LEASE,
         exclusive: false,
         presence: Presence { linger: linger(seed), ..Presence::default() },
     }
+}
+
+/// Every second cluster reads flushed blocks as on a local disk: by themselves.
+fn block_bytes(seed: u64) -> Option<u32> {
+    (seed / 2).is_multiple_of(2).then_some(PAGE_BYTES as u32 / 4)
 }
 
 /// How agents use the bucket.

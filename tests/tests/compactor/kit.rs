@@ -87,6 +87,7 @@ fn engine_settings() -> EngineSettings {
         },
         cache_bytes: 1 << 20,
         page_bytes: 64 << 10,
+        block_bytes: None,
         checkpoint: CheckpointSettings {
             interval: ms(500),
             floor_lag: ms(1500),

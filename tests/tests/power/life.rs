@@ -155,6 +155,7 @@ fn settings() -> EngineSettings {
         },
         cache_bytes: 8 << 20,
         page_bytes: 64 << 10,
+        block_bytes: None,
         checkpoint,
         lease: Duration::from_secs(10),
         exclusive: true,

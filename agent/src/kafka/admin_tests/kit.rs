@@ -71,6 +71,7 @@ pub(super) async fn agent_in(store: MemoryStore, node: u32, zone: &str, fixed: &
         write,
         cache_bytes: 1 << 20,
         page_bytes: 64 << 10,
+        block_bytes: None,
         checkpoint: Default::default(),
         lease: Duration::from_secs(10),
         exclusive: false,
