@@ -26,7 +26,7 @@ use super::committer::{CommitQueue, Committer};
 use super::outage::{self, Kept, LOOK_EVERY};
 use super::packing::{self, BlockCompression};
 use super::pending::Pending;
-use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Tokens, View};
+use super::policy::{self, Choice, FORCED_INLINE_BYTES, PolicySettings, Stored, Tokens, View};
 use super::segment::Built;
 use super::ticket::{self, Expected, Slot, Ticket, WriteError};
 
@@ -63,6 +63,7 @@ pub(super) struct Inner {
     pub(super) buffer: Buffer,
     puts: Tokens,
     pub(super) inline_bytes: Tokens,
+    stored: Stored,
     closing: bool,
     pub(super) circuit: Circuit,
 }
@@ -112,6 +113,7 @@ impl Writer {
             buffer: Buffer::default(),
             puts: Tokens::new(settings.policy.puts_per_second),
             inline_bytes: Tokens::new(settings.policy.inline_bytes_per_second),
+            stored: Stored::default(),
             closing: false,
             circuit: Circuit::new(settings.patience),
         };
@@ -292,8 +294,10 @@ impl Writer {
         let Some(oldest) = inner.buffer.oldest() else { return Err(None) };
         let clock = now.duration_since(self.started);
         let last = inner.buffer.last_arrival().unwrap_or(oldest);
+        let full_at = inner.stored.full_at(self.settings.policy.flush_bytes, self.settings.buffer_bytes);
         let view = View {
             bytes: inner.buffer.bytes(),
+            full_at,
             manifest_full: inner.buffer.manifest_bytes() >= MANIFEST_BYTES,
             age: now.duration_since(oldest),
             quiet_for: now.duration_since(last),
@@ -314,7 +318,7 @@ impl Writer {
             Choice::Wait(wait) => return Err(wait),
             Choice::Flush { inline } => inline,
         };
-        let bytes = if inline { FORCED_INLINE_BYTES } else { self.settings.policy.flush_bytes };
+        let bytes = if inline { FORCED_INLINE_BYTES } else { full_at };
         let batches = inner.buffer.take(bytes, MANIFEST_BYTES);
         self.expected.begin_anew();
         if inline {
@@ -383,6 +387,7 @@ impl Writer {
     async fn upload(&self, flush: Flush) {
         let Flush { id, at, batches, .. } = flush;
         let chosen = Instant::now();
+        let taken: usize = batches.iter().map(|buffered| buffered.batch.meta.bytes as usize).sum();
         let built = match self.settings.compression {
             BlockCompression::Off => packing::build(id, at, batches, BlockCompression::Off),
             compression => {
@@ -397,6 +402,7 @@ impl Writer {
                 }
             }
         };
+        self.lock().stored.note(taken, built.length, self.settings.policy.flush_bytes);
         let began = Instant::now();
         metrics::histogram!("siltstone_produce_build_seconds").record((began - chosen).as_secs_f64());
         let deadline = began + self.settings.upload_timeout;

@@ -10,7 +10,7 @@ use super::buffer::Placement;
 /// What the policy goes by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PolicySettings {
-    /// A segment of this size is flushed at once.
+    /// What makes a segment of this size is flushed at once; see [`Stored`].
     pub flush_bytes: usize,
     /// The oldest batch waits for at most so long.
     pub flush_interval: Duration,
@@ -60,6 +60,8 @@ impl PolicySettings {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct View {
     pub(super) bytes: usize,
+    /// So many bytes make a segment of `flush_bytes`.
+    pub(super) full_at: usize,
     /// As many batches as a manifest takes.
     pub(super) manifest_full: bool,
     pub(super) age: Duration,
@@ -104,7 +106,7 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
     if view.closing {
         return Choice::Flush { inline };
     }
-    let full = view.bytes >= settings.flush_bytes || view.manifest_full;
+    let full = view.bytes >= view.full_at || view.manifest_full;
     let old = view.age >= settings.flush_interval;
     if view.store_away {
         let now = view.inline_flushes == 0 || full || old;
@@ -152,6 +154,38 @@ fn may_go_inline(settings: &PolicySettings, view: &View) -> bool {
     }
 }
 
+/// How much of what is flushed is stored once it is compressed: as of late, weighed by size. PUTs are paid one by one, so it is segments that are to
+/// be large, not what was in the buffer before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stored {
+    share: f64,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Stored { share: 1.0 }
+    }
+}
+
+impl Stored {
+    /// The buffer holds at most so many times `flush_bytes`: what compresses better makes smaller segments.
+    const MOST: usize = 2;
+
+    /// A flush of `taken` bytes was stored as `stored`.
+    pub(super) fn note(&mut self, taken: usize, stored: u64, flush_bytes: usize) {
+        if taken > 0 {
+            let weight = (taken as f64 / (4 * flush_bytes) as f64).min(0.5);
+            self.share += weight * ((stored as f64 / taken as f64).min(1.0) - self.share);
+        }
+    }
+
+    /// So many bytes make a segment of `flush_bytes`, while `room` takes several such flushes.
+    pub(super) fn full_at(self, flush_bytes: usize, room: usize) -> usize {
+        let most = (Self::MOST * flush_bytes).min(room / 4).max(flush_bytes);
+        ((flush_bytes as f64 / self.share.max(0.01)) as usize).min(most)
+    }
+}
+
 /// A bucket of tokens: so many a second on average, with a burst of what a second brings. Debt is allowed and paid back first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tokens {
@@ -185,6 +219,7 @@ mod tests {
     fn view() -> View {
         View {
             bytes: 1000,
+            full_at: PolicySettings::cloud().flush_bytes,
             manifest_full: false,
             age: Duration::ZERO,
             quiet_for: Duration::ZERO,
@@ -219,6 +254,41 @@ mod tests {
         assert_eq!(choose(&settings, &full), Choice::Flush { inline: false });
         let busy = View { uploads: settings.max_uploads, ..full };
         assert_eq!(choose(&settings, &busy), Choice::Wait(None));
+    }
+
+    #[test]
+    fn a_segment_of_what_compresses_well_is_made_of_more() {
+        let (flush, room) = (8 << 20, 64 << 20);
+        let mut stored = Stored::default();
+        assert_eq!(stored.full_at(flush, room), flush);
+        // Small flushes say little of large ones.
+        stored.note(1 << 10, 20, flush);
+        assert!(stored.full_at(flush, room) - flush < 1 << 10);
+        for _ in 0..40 {
+            stored.note(flush, 3 * flush as u64 / 4, flush);
+        }
+        let full = stored.full_at(flush, room);
+        assert!(full.abs_diff(4 * flush / 3) < 1 << 10, "{full}");
+        assert_eq!(
+            choose(
+                &PolicySettings::cloud(),
+                &View { full_at: full, put_budget: false, bytes: full, ..view() }
+            ),
+            Choice::Flush { inline: false }
+        );
+        let less = View { full_at: full, put_budget: false, bytes: full - 1, ..view() };
+        assert!(matches!(choose(&PolicySettings::cloud(), &less), Choice::Wait(Some(_))));
+        for _ in 0..40 {
+            stored.note(2 * flush, flush as u64 / 10, flush);
+        }
+        assert_eq!(stored.full_at(flush, room), 2 * flush);
+        // Where there is room for few such flushes, they are not made larger.
+        assert_eq!((stored.full_at(flush, flush), stored.full_at(flush, 5 * flush)), (flush, 5 * flush / 4));
+        // A footer makes a small flush larger than what it holds: that is no share above 1.
+        for _ in 0..400 {
+            stored.note(flush, 2 * flush as u64, flush);
+        }
+        assert_eq!(stored.full_at(flush, room), flush);
     }
 
     #[test]
