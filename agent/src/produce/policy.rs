@@ -10,7 +10,7 @@ use super::buffer::Placement;
 /// What the policy goes by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PolicySettings {
-    /// What makes a segment of this size is flushed at once; see [`Stored`].
+    /// So much is flushed at once; while uploads are plenty, what makes a segment of this size, see [`Stored`].
     pub flush_bytes: usize,
     /// The oldest batch waits for at most so long.
     pub flush_interval: Duration,
@@ -60,7 +60,7 @@ impl PolicySettings {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct View {
     pub(super) bytes: usize,
-    /// So many bytes make a segment of `flush_bytes`.
+    /// So many bytes make a segment of `flush_bytes`, as far as can be told.
     pub(super) full_at: usize,
     /// As many batches as a manifest takes.
     pub(super) manifest_full: bool,
@@ -98,6 +98,10 @@ pub(super) enum Choice {
 /// comes a few milliseconds later costs its producer a whole upload more.
 const PATIENCE: u32 = 8;
 
+/// With so many uploads in flight one more makes nothing faster, and a flush waits until it makes a segment of `flush_bytes`. With fewer it goes once it
+/// holds as much: a fifth of the throughput of four Java producers, whose windows are 20 MiB together, when it did not.
+const AMPLE_UPLOADS: usize = 2;
+
 /// A segment forced inline by its topic may be this large: several parts, well within one transaction.
 pub(super) const FORCED_INLINE_BYTES: usize = 512 << 10;
 
@@ -106,7 +110,8 @@ pub(super) fn choose(settings: &PolicySettings, view: &View) -> Choice {
     if view.closing {
         return Choice::Flush { inline };
     }
-    let full = view.bytes >= view.full_at || view.manifest_full;
+    let full_at = if view.uploads < AMPLE_UPLOADS { settings.flush_bytes } else { view.full_at };
+    let full = view.bytes >= full_at || view.manifest_full;
     let old = view.age >= settings.flush_interval;
     if view.store_away {
         let now = view.inline_flushes == 0 || full || old;
@@ -269,15 +274,17 @@ mod tests {
         }
         let full = stored.full_at(flush, room);
         assert!(full.abs_diff(4 * flush / 3) < 1 << 10, "{full}");
-        assert_eq!(
-            choose(
-                &PolicySettings::cloud(),
-                &View { full_at: full, put_budget: false, bytes: full, ..view() }
-            ),
-            Choice::Flush { inline: false }
-        );
-        let less = View { full_at: full, put_budget: false, bytes: full - 1, ..view() };
+        let filled = View { full_at: full, put_budget: false, uploads: AMPLE_UPLOADS, bytes: full, ..view() };
+        assert_eq!(choose(&PolicySettings::cloud(), &filled), Choice::Flush { inline: false });
+        let less = View { bytes: full - 1, ..filled };
         assert!(matches!(choose(&PolicySettings::cloud(), &less), Choice::Wait(Some(_))));
+        // Producers are not kept waiting for the sake of size.
+        let few = View { uploads: AMPLE_UPLOADS - 1, bytes: flush, ..filled };
+        assert_eq!(choose(&PolicySettings::cloud(), &few), Choice::Flush { inline: false });
+        assert!(matches!(
+            choose(&PolicySettings::cloud(), &View { bytes: flush - 1, ..few }),
+            Choice::Wait(Some(_))
+        ));
         for _ in 0..40 {
             stored.note(2 * flush, flush as u64 / 10, flush);
         }

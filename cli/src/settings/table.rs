@@ -150,7 +150,7 @@ settings! {
     "store.check" store_check: bool, Is("true");
         "Whether a small object is written, read and deleted at start, so that a wrong setting shows at once. Not done with file://."
     "flush.bytes" flush_bytes: Size, Is("8MiB");
-        "A segment of this size is flushed at once. Of what compresses well it takes up to twice as many bytes to make one, as far as a quarter of buffer.bytes allows."
+        "So many bytes are flushed at once. While two uploads are in flight, what compresses well waits until it makes a segment of this size: up to twice as many bytes, as far as a quarter of buffer.bytes allows."
     "flush.interval" flush_interval: Duration, by_store("20ms", "250ms");
         "The longest that a batch waits in the buffer before it is flushed."
     "flush.quiet" flush_quiet: Duration, Is("2ms");
